@@ -1,0 +1,12 @@
+//! The agent's library: three lanes (metrics, logs, spans), each receive → understand → keep → export.
+//!
+//! A lane never calls into another. They meet in the ids that records carry, and in the hooks that `run` wires.
+
+pub mod export;
+pub mod logs;
+pub mod metrics;
+pub mod queue;
+pub mod spans;
+#[cfg(feature = "embedded")]
+pub mod store;
+pub mod web;

@@ -1,0 +1,3 @@
+//! The logs lane: JSON lines and their relatives in, Elastic Common Schema records out to the queue.
+
+pub mod envelope;

@@ -1,0 +1,1 @@
+//! The metrics lane: StatsD in, Prometheus exposition out.

@@ -1,0 +1,1 @@
+//! The agent's HTTP port: metrics, query APIs, health and the page.

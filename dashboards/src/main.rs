@@ -1,0 +1,2 @@
+//! dashboards.
+fn main() {}

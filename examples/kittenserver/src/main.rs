@@ -1,0 +1,2 @@
+//! kittenserver.
+fn main() {}
