@@ -3,10 +3,13 @@
 //! A lane never calls into another. They meet in the ids that records carry, and in the hooks that `run` wires.
 
 pub mod export;
+pub mod hooks;
 pub mod logs;
 pub mod metrics;
 pub mod queue;
 pub mod spans;
 #[cfg(feature = "embedded")]
 pub mod store;
+pub mod telemetry;
+pub mod units;
 pub mod web;
