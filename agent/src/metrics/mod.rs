@@ -1,1 +1,4 @@
 //! The metrics lane: StatsD in, Prometheus exposition out.
+
+pub mod line;
+pub mod naming;
