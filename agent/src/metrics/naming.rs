@@ -256,8 +256,12 @@ mod tests {
 
     #[test]
     fn the_long_form_becomes_labels() {
-        let r =
-            resolve("prod.server1.kittenserver.handlers.list.ok", Kind::Counter, &[("a", "1")], &Rules::default());
+        let r = resolve(
+            "prod.server1.kittenserver.handlers.list.ok",
+            Kind::Counter,
+            &[("a", "1")],
+            &Rules::default(),
+        );
         assert_eq!(r.family, metric::OUTCOMES);
         assert_eq!(
             labels(&r),
@@ -286,8 +290,12 @@ mod tests {
     fn the_last_of_equal_tags_wins_and_the_name_wins_over_tags() {
         let r = resolve("x", Kind::Gauge, &[("k", "1"), ("k", "2")], &Rules::default());
         assert_eq!(labels(&r), [("k", "2")]);
-        let r =
-            resolve("dev.h1.s.cache.get.size", Kind::Gauge, &[("host", "other"), ("measure", "m")], &Rules::default());
+        let r = resolve(
+            "dev.h1.s.cache.get.size",
+            Kind::Gauge,
+            &[("host", "other"), ("measure", "m")],
+            &Rules::default(),
+        );
         assert!(labels(&r).contains(&("host", "h1")) && labels(&r).contains(&("measure", "size")));
     }
 }
