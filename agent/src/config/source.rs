@@ -1,0 +1,240 @@
+//! Where settings come from: a YAML file with `${ENV}` in its values, then the environment on top.
+//!
+//! Pure: the environment is a parameter, so that a test never has to change its own.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// Variables of this prefix set one key each: `SIGHTLINE_WEB__LISTEN` is `web.listen`.
+pub const PREFIX: &str = "SIGHTLINE_";
+
+/// Reads variables; `None` when a variable is not set.
+pub trait Env {
+    /// The value of `name`.
+    fn get(&self, name: &str) -> Option<String>;
+    /// All variables, for those of [`PREFIX`].
+    fn all(&self) -> Vec<(String, String)>;
+}
+
+/// The environment of this process.
+#[derive(Debug, Clone, Copy)]
+pub struct ProcessEnv;
+
+impl Env for ProcessEnv {
+    fn get(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    fn all(&self) -> Vec<(String, String)> {
+        std::env::vars_os()
+            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+            .collect()
+    }
+}
+
+/// A given environment, for tests and for embedding.
+#[derive(Debug, Clone, Copy)]
+pub struct FixedEnv<'a>(pub &'a [(&'a str, &'a str)]);
+
+impl Env for FixedEnv<'_> {
+    fn get(&self, name: &str) -> Option<String> {
+        self.0.iter().find(|(k, _)| *k == name).map(|(_, v)| (*v).to_owned())
+    }
+
+    fn all(&self) -> Vec<(String, String)> {
+        self.0.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+}
+
+/// What is wrong with a setting, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    /// `sightline.yaml:3:7`, or the name of a variable.
+    pub place: String,
+    /// What was found and what was expected.
+    pub reason: String,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.reason)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Replaces `${NAME}` and `${NAME:-default}` outside comments; `$${` stays `${`. Names of digits alone, as
+/// mapping rules capture with, are left as they are. Lines never shift, so that places in errors are true.
+pub fn expand(file: &str, text: &str, env: &(impl Env + ?Sized)) -> Result<String, Error> {
+    let mut out = String::with_capacity(text.len());
+    for (number, line) in text.split_inclusive('\n').enumerate() {
+        if line.trim_start().starts_with('#') {
+            out.push_str(line);
+            continue;
+        }
+        let mut rest = line;
+        while let Some(at) = rest.find("${") {
+            let column = line.len() - rest.len() + at + 1;
+            let wrong = |reason| Error { place: format!("{file}:{}:{column}", number + 1), reason };
+            if rest[..at].ends_with('$') {
+                out.push_str(&rest[..at - 1]);
+                out.push_str("${");
+                rest = &rest[at + 2..];
+                continue;
+            }
+            out.push_str(&rest[..at]);
+            let inner = &rest[at + 2..];
+            let end = inner.find('}').ok_or_else(|| wrong("'${' without a closing '}'".to_owned()))?;
+            let (name, default) = match inner[..end].split_once(":-") {
+                Some((name, default)) => (name, Some(default.to_owned())),
+                None => (&inner[..end], None),
+            };
+            if !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit()) {
+                out.push_str(&rest[at..at + 3 + end]);
+            } else {
+                let value = env.get(name).filter(|v| !v.is_empty() || default.is_none()).or(default);
+                let value = value.ok_or_else(|| wrong(format!("the variable {name} is not set")))?;
+                if value.contains(['\n', '\r']) {
+                    return Err(wrong(format!("the variable {name} has a line break; it cannot stand here")));
+                }
+                out.push_str(&value);
+            }
+            rest = &inner[end + 1..];
+        }
+        out.push_str(rest);
+    }
+    Ok(out)
+}
+
+/// Reads `text` as `T`. Unknown keys, wrong types and broken YAML name their line and column.
+pub fn parse<T: DeserializeOwned + Default>(file: &str, text: &str) -> Result<T, Error> {
+    if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+        return Ok(T::default());
+    }
+    serde_saphyr::from_str(text).map_err(|error| {
+        let error = error.without_snippet();
+        let place = match error.location() {
+            Some(at) => format!("{file}:{}:{}", at.line(), at.column()),
+            None => file.to_owned(),
+        };
+        Error { place, reason: strip_location(&error.to_string()) }
+    })
+}
+
+/// The library ends its messages with the place that we have put in front.
+fn strip_location(message: &str) -> String {
+    let message = message.split(" at line ").next().unwrap_or(message);
+    message.trim_end_matches([':', ' ', '\n']).to_owned()
+}
+
+/// Lays the variables of [`PREFIX`] over `settings`. A key that does not exist is an error, as in the file.
+pub fn overlay<T>(settings: T, env: &(impl Env + ?Sized)) -> Result<T, Error>
+where
+    T: Serialize + DeserializeOwned,
+{
+    let mut variables: Vec<_> = env.all().into_iter().filter(|(k, _)| k.starts_with(PREFIX)).collect();
+    variables.sort();
+    let mut settings = settings;
+    for (name, text) in variables {
+        let path: Vec<String> = name[PREFIX.len()..].split("__").map(str::to_ascii_lowercase).collect();
+        let error = |reason: String| Error { place: name.clone(), reason };
+        let mut tree = serde_json::to_value(&settings).map_err(|e| error(e.to_string()))?;
+        set(&mut tree, &path, scalar(&text)).map_err(error)?;
+        settings = match serde_json::from_value(tree.clone()) {
+            Ok(settings) => settings,
+            // A number was meant as text: a password of digits, say.
+            Err(first) => {
+                set(&mut tree, &path, Value::String(text.clone())).map_err(error)?;
+                serde_json::from_value(tree).map_err(|_| error(first.to_string()))?
+            }
+        };
+    }
+    Ok(settings)
+}
+
+fn scalar(text: &str) -> Value {
+    match text {
+        "true" => Value::Bool(true),
+        "false" => Value::Bool(false),
+        _ if text.starts_with(['[', '{']) => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
+        _ => text.parse::<i64>().map_or_else(|_| text.into(), Value::from),
+    }
+}
+
+fn set(tree: &mut Value, path: &[String], value: Value) -> Result<(), String> {
+    let Some((first, rest)) = path.split_first() else {
+        *tree = value;
+        return Ok(());
+    };
+    if tree.is_null() {
+        *tree = Value::Object(serde_json::Map::new());
+    }
+    let Value::Object(map) = tree else {
+        return Err(format!("no key '{first}' here: it is a plain value"));
+    };
+    set(map.entry(first.clone()).or_insert(Value::Null), rest, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Error, FixedEnv, expand, overlay, parse};
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Inner {
+        listen: String,
+        limit: u32,
+        password: Option<String>,
+    }
+
+    #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Outer {
+        web: Inner,
+        other: Option<Inner>,
+    }
+
+    #[test]
+    fn expands_variables_and_leaves_captures() {
+        let vars = &FixedEnv(&[("HOST", "es"), ("EMPTY", "")]);
+        let text = "a: http://${HOST}:9200\n# ${NOT_SET}\nb: ${X:-5}${EMPTY:-e}\nc: \"${1}_$2 $${HOST}\"\n";
+        let expected = "a: http://es:9200\n# ${NOT_SET}\nb: 5e\nc: \"${1}_$2 ${HOST}\"\n";
+        assert_eq!(expand("f", text, vars).unwrap(), expected);
+        let error = expand("f.yaml", "a: 1\nb: x${NOPE}\n", vars).unwrap_err();
+        assert_eq!(error.to_string(), "f.yaml:2:5: the variable NOPE is not set");
+        let error = expand("f.yaml", "a: ${HOST", vars).unwrap_err();
+        assert_eq!(error.place, "f.yaml:1:4");
+    }
+
+    #[test]
+    fn names_the_place_of_a_mistake() {
+        let error = parse::<Outer>("s.yaml", "web:\n  listen: a\n  limitt: 3\n").unwrap_err();
+        assert_eq!(error.place, "s.yaml:3:3", "{error}");
+        assert!(error.reason.contains("limitt") && error.reason.contains("limit"), "{error}");
+        let error = parse::<Outer>("s.yaml", "web:\n  limit: many\n").unwrap_err();
+        assert_eq!(error.place, "s.yaml:2:10", "{error}");
+        assert!(parse::<Outer>("s.yaml", "web: [").unwrap_err().place.starts_with("s.yaml:"));
+        assert_eq!(parse::<Outer>("s.yaml", "# nothing\n").unwrap(), Outer::default());
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let vars = &FixedEnv(&[
+            ("SIGHTLINE_WEB__LIMIT", "7"),
+            ("SIGHTLINE_OTHER__PASSWORD", "1234"),
+            ("PATH", "/bin"),
+        ]);
+        let settings = overlay(Outer::default(), vars).unwrap();
+        assert_eq!(settings.web.limit, 7);
+        assert_eq!(settings.other.unwrap().password.as_deref(), Some("1234"));
+        let Error { place, reason } =
+            overlay(Outer::default(), &FixedEnv(&[("SIGHTLINE_WEB__LIMIT", "x")])).unwrap_err();
+        assert_eq!(place, "SIGHTLINE_WEB__LIMIT");
+        assert!(reason.contains("u32"), "{reason}");
+        assert!(overlay(Outer::default(), &FixedEnv(&[("SIGHTLINE_WEB__NOPE", "x")])).is_err());
+    }
+}
