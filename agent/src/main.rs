@@ -1,2 +1,12 @@
-//! The agent.
-fn main() {}
+//! The binary: reads the command line, runs it, and turns errors into exit codes.
+
+use std::process::ExitCode;
+
+use sightline_agent::cli;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::main(std::env::args_os())
+}

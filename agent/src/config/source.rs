@@ -4,7 +4,6 @@
 
 use std::fmt;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -130,29 +129,47 @@ fn strip_location(message: &str) -> String {
     message.trim_end_matches([':', ' ', '\n']).to_owned()
 }
 
-/// Lays the variables of [`PREFIX`] over `settings`. A key that does not exist is an error, as in the file.
-pub fn overlay<T>(settings: T, env: &(impl Env + ?Sized)) -> Result<T, Error>
+/// Settings, and which of them somebody wrote down.
+#[derive(Debug, Clone)]
+pub struct Loaded<T> {
+    /// Complete, defaults filled in.
+    pub settings: T,
+    written: Value,
+}
+
+impl<T> Loaded<T> {
+    /// Whether the file or the environment sets `path` (`web.listen`). A default that does not work out can be
+    /// given up with a warning; what was asked for cannot.
+    pub fn asked(&self, path: &str) -> bool {
+        path.split('.').try_fold(&self.written, |tree, key| tree.get(key)).is_some_and(|v| !v.is_null())
+    }
+}
+
+/// Reads `text` (expanded) and lays the variables of [`PREFIX`] over it. A variable for a key that does not
+/// exist is an error, as it is in the file.
+pub fn load<T>(file: &str, text: &str, env: &(impl Env + ?Sized)) -> Result<Loaded<T>, Error>
 where
-    T: Serialize + DeserializeOwned,
+    T: DeserializeOwned + Default,
 {
+    let text = expand(file, text, env)?;
+    let mut settings: T = parse(file, &text)?;
+    let mut written: Value = parse(file, &text)?;
     let mut variables: Vec<_> = env.all().into_iter().filter(|(k, _)| k.starts_with(PREFIX)).collect();
     variables.sort();
-    let mut settings = settings;
     for (name, text) in variables {
         let path: Vec<String> = name[PREFIX.len()..].split("__").map(str::to_ascii_lowercase).collect();
         let error = |reason: String| Error { place: name.clone(), reason };
-        let mut tree = serde_json::to_value(&settings).map_err(|e| error(e.to_string()))?;
-        set(&mut tree, &path, scalar(&text)).map_err(error)?;
-        settings = match serde_json::from_value(tree.clone()) {
+        set(&mut written, &path, scalar(&text)).map_err(error)?;
+        settings = match serde_json::from_value(written.clone()) {
             Ok(settings) => settings,
             // A number was meant as text: a password of digits, say.
             Err(first) => {
-                set(&mut tree, &path, Value::String(text.clone())).map_err(error)?;
-                serde_json::from_value(tree).map_err(|_| error(first.to_string()))?
+                set(&mut written, &path, Value::String(text.clone())).map_err(error)?;
+                serde_json::from_value(written.clone()).map_err(|_| error(first.to_string()))?
             }
         };
     }
-    Ok(settings)
+    Ok(Loaded { settings, written })
 }
 
 fn scalar(text: &str) -> Value {
@@ -180,10 +197,10 @@ fn set(tree: &mut Value, path: &[String], value: Value) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Error, FixedEnv, expand, overlay, parse};
-    use serde::{Deserialize, Serialize};
+    use super::{Error, FixedEnv, Loaded, expand, load, parse};
+    use serde::Deserialize;
 
-    #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Default, PartialEq, Deserialize)]
     #[serde(deny_unknown_fields, default)]
     struct Inner {
         listen: String,
@@ -191,7 +208,7 @@ mod tests {
         password: Option<String>,
     }
 
-    #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Default, PartialEq, Deserialize)]
     #[serde(deny_unknown_fields, default)]
     struct Outer {
         web: Inner,
@@ -228,13 +245,14 @@ mod tests {
             ("SIGHTLINE_OTHER__PASSWORD", "1234"),
             ("PATH", "/bin"),
         ]);
-        let settings = overlay(Outer::default(), vars).unwrap();
-        assert_eq!(settings.web.limit, 7);
-        assert_eq!(settings.other.unwrap().password.as_deref(), Some("1234"));
-        let Error { place, reason } =
-            overlay(Outer::default(), &FixedEnv(&[("SIGHTLINE_WEB__LIMIT", "x")])).unwrap_err();
+        let loaded: Loaded<Outer> = load("f", "web: {listen: \"a:1\", limit: 3}\n", vars).unwrap();
+        assert_eq!((loaded.settings.web.limit, loaded.settings.web.listen.as_str()), (7, "a:1"));
+        assert_eq!(loaded.settings.other.as_ref().unwrap().password.as_deref(), Some("1234"));
+        assert!(loaded.asked("web.listen") && loaded.asked("web.limit") && !loaded.asked("other.listen"));
+        let fails = |vars| load::<Outer>("f", "", &FixedEnv(vars)).unwrap_err();
+        let Error { place, reason } = fails(&[("SIGHTLINE_WEB__LIMIT", "x")]);
         assert_eq!(place, "SIGHTLINE_WEB__LIMIT");
         assert!(reason.contains("u32"), "{reason}");
-        assert!(overlay(Outer::default(), &FixedEnv(&[("SIGHTLINE_WEB__NOPE", "x")])).is_err());
+        assert!(fails(&[("SIGHTLINE_WEB__NOPE", "x")]).reason.contains("nope"));
     }
 }

@@ -1,0 +1,69 @@
+//! `/-/healthy` and `/-/ready`: whether the process works, and whether it can take and deliver right now.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Serialize;
+
+/// One thing that must be in order for the agent to be ready.
+#[derive(Debug, Clone, Serialize)]
+pub struct Check {
+    /// `statsd`, `logs queue`, `elasticsearch`, …
+    pub name: String,
+    /// Whether input is still accepted and kept. A back end that is away does not make this false while
+    /// there is room in its queue.
+    pub ready: bool,
+    /// What a person should know: an address, a figure, the last error.
+    pub detail: String,
+}
+
+/// Asks every part for its state now.
+pub type Probe = Arc<dyn Fn() -> Vec<Check> + Send + Sync>;
+
+#[derive(Serialize)]
+struct Body {
+    status: &'static str,
+    checks: Vec<Check>,
+}
+
+/// The two endpoints over `probe`. An empty probe (nothing started yet) is not ready.
+pub fn router(probe: Probe) -> Router {
+    Router::new()
+        .route("/-/healthy", get(|| async { "sightline is healthy\n" }))
+        .route("/-/ready", get(ready))
+        .with_state(probe)
+}
+
+async fn ready(State(probe): State<Probe>) -> Response {
+    let checks = probe();
+    let ready = !checks.is_empty() && checks.iter().all(|check| check.ready);
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, axum::Json(Body { status: if ready { "ready" } else { "not ready" }, checks })).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Check, router};
+    use axum::body::Body;
+    use http::Request;
+    use std::sync::Arc;
+    use tower::ServiceExt;
+
+    async fn status(checks: Vec<Check>) -> u16 {
+        let router = router(Arc::new(move || checks.clone()));
+        let request = Request::get("/-/ready").body(Body::empty()).unwrap();
+        router.oneshot(request).await.unwrap().status().as_u16()
+    }
+
+    #[tokio::test]
+    async fn ready_only_when_every_check_is() {
+        let check = |ready| Check { name: "x".into(), ready, detail: String::new() };
+        assert_eq!(status(vec![check(true)]).await, 200);
+        assert_eq!(status(vec![check(true), check(false)]).await, 503);
+        assert_eq!(status(vec![]).await, 503);
+    }
+}
