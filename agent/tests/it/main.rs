@@ -1,0 +1,3 @@
+//! Everything that needs the real binary or a real server, in one test binary.
+
+mod support;

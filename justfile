@@ -1,0 +1,46 @@
+# Short names for what is done often. `just --list` shows them.
+
+# everything that CI does
+test:
+    scripts/test
+
+# formatting and lints, warnings denied
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --all-features -- -D warnings
+
+# the agent with the sample service and its page
+demo:
+    cargo run --release -p sightline-agent -- demo
+
+# API documentation
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# end-to-end tests alone, on real back ends
+e2e:
+    cargo test -p sightline-agent --test it
+
+# StatsD: CPU seconds per million lines, memory, scrapes; statsd_exporter beside it when installed
+bench-statsd *ARGS:
+    cargo bench -p sightline-agent --bench statsd_load -- {{ARGS}}
+
+# logs and spans through the disk queue into a cheap back end
+bench-logs *ARGS:
+    cargo bench -p sightline-agent --bench logs -- {{ARGS}}
+
+# the fault table: what is lost and doubled when back ends misbehave
+faults *ARGS:
+    cargo bench -p sightline-agent --bench faults -- {{ARGS}}
+
+# fuzz one target for a while (nightly): line, mapping, record, spans, queue
+fuzz TARGET SECONDS="60":
+    cargo +nightly fuzz run {{TARGET}} -- -max_total_time={{SECONDS}}
+
+# dashboards and rules from their typed source
+dashboards:
+    cargo run -p sightline-dashboards
+
+# licences, bans, advisories
+deny:
+    cargo deny check
