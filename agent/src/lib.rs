@@ -2,8 +2,8 @@
 //!
 //! A lane never calls into another. They meet in the ids that records carry, and in the hooks that `run` wires.
 
-pub mod config;
 pub mod cli;
+pub mod config;
 pub mod export;
 pub mod hooks;
 pub mod logs;

@@ -44,7 +44,9 @@ impl Process {
         let log = self.log.clone();
         eventually("the process ends", seconds, async || match self.child.try_wait().unwrap() {
             Some(status) => Ok(status.code()),
-            None => Err(format!("still running; its log: {}", std::fs::read_to_string(&log).unwrap_or_default())),
+            None => {
+                Err(format!("still running; its log: {}", std::fs::read_to_string(&log).unwrap_or_default()))
+            }
         })
         .await
     }

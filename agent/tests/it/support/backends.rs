@@ -71,7 +71,8 @@ impl Drop for Backend {
 
 /// A folder below the system's temporary one that another user can reach: Elasticsearch drops root.
 fn scratch(part: &str) -> PathBuf {
-    let dir = std::env::temp_dir().join(format!("sightline-{part}-{}-{}", std::process::id(), super::free_port()));
+    let dir =
+        std::env::temp_dir().join(format!("sightline-{part}-{}-{}", std::process::id(), super::free_port()));
     std::fs::create_dir_all(&dir).unwrap();
     dir
 }
