@@ -1,4 +1,5 @@
 //! The metrics lane: StatsD in, Prometheus exposition out.
 
 pub mod line;
+pub mod mapping;
 pub mod naming;

@@ -2,12 +2,17 @@
 //!
 //! Pure: name, type and tags in, a family with labels out. It runs once for each new series, never for each sample.
 
+mod convention;
+mod holder;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use sightline_instrument::wire::{self, group, label, metric, outcome};
+use sightline_instrument::wire;
 
 use super::line::Kind;
+use super::mapping::{Hit, Mapping, Slot};
+pub use holder::{Holder, Reloaded};
 
 /// What decides about names. Swapped as a whole on reload.
 #[derive(Debug, Clone)]
@@ -16,6 +21,8 @@ pub struct Rules {
     pub convention: bool,
     /// First parts that make a six-part name the convention's.
     pub environments: Vec<String>,
+    /// Rules of a mapping file; they come before the convention.
+    pub mapping: Option<Arc<Mapping>>,
     /// How durations and distributions of flat names are kept.
     pub observer: Observer,
     /// How durations and distributions of the convention are kept.
@@ -29,6 +36,7 @@ impl Default for Rules {
         Rules {
             convention: true,
             environments: wire::ENVIRONMENTS.iter().map(|&e| e.to_owned()).collect(),
+            mapping: None,
             observer: Observer::default(),
             convention_observer: Observer::Histogram(Arc::default()),
             ttl: None,
@@ -43,6 +51,8 @@ pub enum Action {
     Map,
     /// A rule asked to drop them.
     Drop,
+    /// A rule took the name and made an empty one of it: they are dropped, and counted as a mistake.
+    Empty,
 }
 
 /// How observations (`ms`, `h`, `d`) are kept.
@@ -135,17 +145,40 @@ pub struct Resolved {
     pub rule: Origin,
 }
 
+impl Rules {
+    /// These rules with those of `mapping`, whose defaults then hold for every name without a rule.
+    pub fn with_mapping(mut self, mapping: Arc<Mapping>) -> Self {
+        self.observer = mapping.observer.clone();
+        self.ttl = mapping.ttl.or(self.ttl);
+        self.mapping = Some(mapping);
+        self
+    }
+}
+
+impl From<Kind> for Slot {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Counter => Slot::Counter,
+            Kind::Gauge | Kind::Set => Slot::Gauge,
+            Kind::Timer | Kind::Histogram | Kind::Distribution => Slot::Observer,
+        }
+    }
+}
+
 /// Decides where the samples of `name` go. `tags` may hold a key twice: the last wins.
 pub fn resolve(name: &str, kind: Kind, tags: &[(&str, &str)], rules: &Rules) -> Resolved {
+    if let Some(hit) = rules.mapping.as_ref().and_then(|mapping| mapping.find(name, kind.into())) {
+        return mapped(hit, tags);
+    }
     if rules.convention
-        && let Some(resolved) = convention(name, kind, tags, rules)
+        && let Some(resolved) = convention::resolve(name, kind, tags, rules)
     {
         return resolved;
     }
     Resolved {
         action: Action::Map,
         family: escape(name),
-        labels: sorted(tags.iter().map(|&(k, v)| (escape(k), v.to_owned()))),
+        labels: sorted(of_tags(tags)),
         observer: rules.observer.clone(),
         ttl: rules.ttl,
         scale: None,
@@ -154,53 +187,31 @@ pub fn resolve(name: &str, kind: Kind, tags: &[(&str, &str)], rules: &Rules) -> 
     }
 }
 
-fn convention(name: &str, kind: Kind, tags: &[(&str, &str)], rules: &Rules) -> Option<Resolved> {
-    let parts = wire::Name::parse(name, |e| rules.environments.iter().any(|known| known == e))?;
-    let tag = |key: &str| tags.iter().rev().find(|(k, _)| *k == key).map(|&(_, v)| v);
-    let environment = parts.environment.or_else(|| tag(label::ENVIRONMENT))?;
-    let host = parts.host.or_else(|| tag(label::HOST))?;
-
-    let (family, extra) = match kind {
-        Kind::Counter if parts.outcome == outcome::CALLED => (metric::CALLS, None),
-        Kind::Counter => (metric::OUTCOMES, Some((label::OUTCOME, parts.outcome))),
-        Kind::Timer | Kind::Histogram | Kind::Distribution if parts.outcome == outcome::TIMING => {
-            (metric::TIMING, None)
-        }
-        Kind::Timer | Kind::Histogram | Kind::Distribution => {
-            (metric::DISTRIBUTION, Some((label::MEASURE, parts.outcome)))
-        }
-        Kind::Gauge if parts.group == group::HEALTH && parts.outcome == outcome::STATUS => {
-            (metric::HEALTH, Some((label::CHECK, parts.segment)))
-        }
-        Kind::Gauge if is_build_info(&parts) => {
-            (metric::BUILD_INFO, Some((label::VERSION, tag(label::VERSION).unwrap_or("unknown"))))
-        }
-        Kind::Gauge => (metric::GAUGE, Some((label::MEASURE, parts.outcome))),
-        Kind::Set => (metric::SET_SIZE, Some((label::MEASURE, parts.outcome))),
-    };
-    let named = [
-        (label::ENVIRONMENT, environment),
-        (label::HOST, host),
-        (label::SERVICE, parts.service),
-        (label::GROUP, parts.group),
-        (label::SEGMENT, parts.segment),
-    ];
-    let of_tags = tags.iter().map(|&(k, v)| (escape(k), v.to_owned()));
-    let of_name = named.into_iter().chain(extra).map(|(k, v)| (k.to_owned(), v.to_owned()));
-    Some(Resolved {
-        action: Action::Map,
-        family: family.to_owned(),
-        labels: sorted(of_tags.chain(of_name)),
-        observer: rules.convention_observer.clone(),
-        ttl: rules.ttl,
-        scale: None,
-        help: None,
-        rule: Origin::Convention,
-    })
+fn mapped(hit: Hit<'_>, tags: &[(&str, &str)]) -> Resolved {
+    let rule = hit.rule;
+    let of_rule = hit.labels.into_iter().map(|(k, v)| (k.to_owned(), v));
+    Resolved {
+        action: match (rule.drop, hit.name.is_empty()) {
+            (true, _) => Action::Drop,
+            (false, true) => Action::Empty,
+            (false, false) => Action::Map,
+        },
+        family: escape(&hit.name),
+        labels: if rule.honor_labels {
+            sorted(of_rule.chain(of_tags(tags)))
+        } else {
+            sorted(of_tags(tags).chain(of_rule))
+        },
+        observer: rule.observer.clone(),
+        ttl: rule.ttl,
+        scale: rule.scale,
+        help: rule.help.clone(),
+        rule: Origin::Mapping(hit.index),
+    }
 }
 
-fn is_build_info(parts: &wire::Name<'_>) -> bool {
-    parts.group == group::PROCESS && parts.segment == "build" && parts.outcome == outcome::INFO
+fn of_tags<'t>(tags: &'t [(&str, &str)]) -> impl Iterator<Item = (String, String)> + 't {
+    tags.iter().map(|&(k, v)| (escape(k), v.to_owned()))
 }
 
 /// By key, the last of equal keys.
@@ -232,70 +243,4 @@ pub fn escape(name: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn labels(resolved: &Resolved) -> Vec<(&str, &str)> {
-        resolved.labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect()
-    }
-
-    #[test]
-    fn names_are_escaped_as_statsd_exporter_does() {
-        let cases = [
-            ("a-b", "a_b"),
-            ("a---b", "a_b"),
-            ("a..b", "a__b"),
-            ("9lead.x", "_9lead_x"),
-            ("esc.ünï", "esc__n_"),
-            ("a- -b", "a___b"),
-        ];
-        for (name, expected) in cases {
-            assert_eq!(escape(name), expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn the_long_form_becomes_labels() {
-        let r = resolve(
-            "prod.server1.kittenserver.handlers.list.ok",
-            Kind::Counter,
-            &[("a", "1")],
-            &Rules::default(),
-        );
-        assert_eq!(r.family, metric::OUTCOMES);
-        assert_eq!(
-            labels(&r),
-            [
-                ("a", "1"),
-                ("environment", "prod"),
-                ("group", "handlers"),
-                ("host", "server1"),
-                ("outcome", "ok"),
-                ("segment", "list"),
-                ("service", "kittenserver")
-            ]
-        );
-    }
-
-    #[test]
-    fn the_short_form_needs_both_tags() {
-        let tags = [("host", "h"), ("environment", "dev")];
-        let with = resolve("svc.http.geo.timing", Kind::Timer, &tags, &Rules::default());
-        assert_eq!((with.family.as_str(), with.rule), (metric::TIMING, Origin::Convention));
-        let without = resolve("svc.http.geo.timing", Kind::Timer, &tags[..1], &Rules::default());
-        assert_eq!((without.family.as_str(), without.rule), ("svc_http_geo_timing", Origin::Flat));
-    }
-
-    #[test]
-    fn the_last_of_equal_tags_wins_and_the_name_wins_over_tags() {
-        let r = resolve("x", Kind::Gauge, &[("k", "1"), ("k", "2")], &Rules::default());
-        assert_eq!(labels(&r), [("k", "2")]);
-        let r = resolve(
-            "dev.h1.s.cache.get.size",
-            Kind::Gauge,
-            &[("host", "other"), ("measure", "m")],
-            &Rules::default(),
-        );
-        assert!(labels(&r).contains(&("host", "h1")) && labels(&r).contains(&("measure", "size")));
-    }
-}
+mod tests;

@@ -51,14 +51,19 @@ impl Context<'_> {
             );
             return Ok(Duration::from_nanos(nanos));
         }
-        Err(self.error(place, format!("{key}: '{}' is not a duration such as 30s, 10m or 1h30m", value.value)))
+        Err(self
+            .error(place, format!("{key}: '{}' is not a duration such as 30s, 10m or 1h30m", value.value)))
     }
 
     /// One of `words`, or an error that lists them.
     pub(super) fn word<T: Copy>(&self, key: &str, value: &Placed, words: &[(&str, T)]) -> Result<T, Note> {
         words.iter().find(|(word, _)| *word == value.value).map(|&(_, meaning)| meaning).ok_or_else(|| {
-            let known: Vec<&str> = words.iter().map(|(word, _)| *word).filter(|word| !word.is_empty()).collect();
-            self.error(self.place(value), format!("{key}: '{}' is not one of {}", value.value, known.join(", ")))
+            let known: Vec<&str> =
+                words.iter().map(|(word, _)| *word).filter(|word| !word.is_empty()).collect();
+            self.error(
+                self.place(value),
+                format!("{key}: '{}' is not one of {}", value.value, known.join(", ")),
+            )
         })
     }
 }
@@ -70,10 +75,14 @@ pub(super) fn parse(source: &str, text: &str) -> Result<File, Note> {
     }
     serde_saphyr::from_str(text).map_err(|error| {
         let error = error.without_snippet();
-        let place = error.location().map_or(Place::default(), |at| Place { line: at.line(), column: at.column() });
+        let place =
+            error.location().map_or(Place::default(), |at| Place { line: at.line(), column: at.column() });
         let message = error.to_string();
         let message = message.split(" at line ").next().unwrap_or(&message);
-        let message = message.split_once(": ").filter(|(head, _)| head.starts_with("line ")).map_or(message, |(_, m)| m);
+        let message = message
+            .split_once(": ")
+            .filter(|(head, _)| head.starts_with("line "))
+            .map_or(message, |(_, m)| m);
         Note { source: source.to_owned(), place, text: message.trim_end_matches([':', ' ', '\n']).to_owned() }
     })
 }
@@ -89,10 +98,10 @@ pub(super) fn compile(source: &str, file: &File) -> Result<Mapping, Note> {
     let mut regexes = Regexes::default();
     let mut rules = Vec::new();
     for (index, entry) in file.mappings.iter().flatten().enumerate() {
-        context.here = entry.matches.as_ref().map_or(Place::default(), |m| Place {
-            line: m.referenced.line(),
-            column: m.referenced.column(),
-        });
+        context.here = entry
+            .matches
+            .as_ref()
+            .map_or(Place::default(), |m| Place { line: m.referenced.line(), column: m.referenced.column() });
         let (rule, slots) = rule(entry, index, default_match, &defaults, &mut context)?;
         let number = u32::try_from(index).map_err(|_| context.error(context.here, "too many rules"))?;
         match rule.match_type {
@@ -148,7 +157,9 @@ fn rule(
         .transpose()?
         .unwrap_or(false);
     let name = entry.name.as_ref().filter(|name| !name.value.is_empty());
-    let name = name.ok_or_else(|| context.error(context.here, "'name' is missing: every rule needs one, even 'action: drop'"))?;
+    let name = name.ok_or_else(|| {
+        context.error(context.here, "'name' is missing: every rule needs one, even 'action: drop'")
+    })?;
     if !is_name_template(&name.value) {
         let reason = format!(
             "name: '{}' is not a metric name: letters, digits and '_', no digit first, and captures such as ${{1}}",

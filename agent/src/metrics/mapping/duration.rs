@@ -2,16 +2,8 @@
 
 use std::time::Duration;
 
-const UNITS: [(&str, f64); 8] = [
-    ("ns", 1.0),
-    ("us", 1e3),
-    ("µs", 1e3),
-    ("μs", 1e3),
-    ("ms", 1e6),
-    ("h", 3.6e12),
-    ("m", 6e10),
-    ("s", 1e9),
-];
+const UNITS: [(&str, f64); 8] =
+    [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("μs", 1e3), ("ms", 1e6), ("h", 3.6e12), ("m", 6e10), ("s", 1e9)];
 
 /// Reads a duration. `None` for what is not one, and for a negative one.
 pub fn parse(text: &str) -> Option<Duration> {

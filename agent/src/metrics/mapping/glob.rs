@@ -8,11 +8,10 @@ use super::Slot;
 
 /// The rules of one file that match by glob.
 #[derive(Debug, Clone)]
-pub struct Globs {
+pub(super) struct Globs {
     nodes: Vec<Node>,
     /// Takes the first rule of the file; otherwise the one that is literal furthest to the left.
     ordered: bool,
-    len: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -29,36 +28,23 @@ const NONE: u32 = u32::MAX;
 
 impl Node {
     fn new() -> Self {
-        Node {
-            literal: HashMap::new(),
-            star: None,
-            ends: [NONE; Slot::COUNT],
-            best: [NONE; Slot::COUNT],
-        }
+        Node { literal: HashMap::new(), star: None, ends: [NONE; Slot::COUNT], best: [NONE; Slot::COUNT] }
     }
 }
 
 impl Globs {
     /// No rules yet.
-    pub fn new(ordered: bool) -> Self {
-        Globs { nodes: vec![Node::new()], ordered, len: 0 }
-    }
-
-    /// Whether there is any rule.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
+    pub(super) fn new(ordered: bool) -> Self {
+        Globs { nodes: vec![Node::new()], ordered }
     }
 
     /// Adds `glob` as rule number `rule` for the types of `slots`. Rules come in the order of the file.
-    pub fn add(&mut self, glob: &str, slots: &[Slot], rule: u32) {
+    pub(super) fn add(&mut self, glob: &str, slots: &[Slot], rule: u32) {
         let mut at = 0;
         self.claim(at, slots, rule, false);
         for part in glob.split('.') {
-            let next = if part == "*" {
-                self.nodes[at].star
-            } else {
-                self.nodes[at].literal.get(part).copied()
-            };
+            let next =
+                if part == "*" { self.nodes[at].star } else { self.nodes[at].literal.get(part).copied() };
             at = match next {
                 Some(next) => next as usize,
                 None => {
@@ -75,7 +61,6 @@ impl Globs {
             self.claim(at, slots, rule, false);
         }
         self.claim(at, slots, rule, true);
-        self.len += 1;
     }
 
     fn claim(&mut self, node: usize, slots: &[Slot], rule: u32, ends: bool) {
@@ -88,7 +73,7 @@ impl Globs {
     }
 
     /// The number of the rule that takes `name`.
-    pub fn find(&self, name: &str, slot: Slot) -> Option<u32> {
+    pub(super) fn find(&self, name: &str, slot: Slot) -> Option<u32> {
         if self.nodes[0].best[slot as usize] == NONE {
             return None;
         }
@@ -115,7 +100,7 @@ impl Globs {
     }
 
     /// The trie as a graph in the DOT language, one edge a line.
-    pub fn dot(&self, out: &mut impl std::fmt::Write) -> std::fmt::Result {
+    pub(super) fn dot(&self, out: &mut impl std::fmt::Write) -> std::fmt::Result {
         writeln!(out, "digraph g {{\nrankdir=LR")?;
         writeln!(out, "node [ label=\"\",style=filled,fillcolor=white,shape=circle ]")?;
         let mut next = 1;
@@ -148,17 +133,19 @@ impl Globs {
 }
 
 /// The parts of `name` that the `*` of `glob` stand for, in order. Only for a name that the glob matches.
-pub fn captures<'n>(glob: &str, name: &'n str) -> Vec<&'n str> {
+pub(super) fn captures<'n>(glob: &str, name: &'n str) -> Vec<&'n str> {
     glob.split('.').zip(name.split('.')).filter(|(part, _)| *part == "*").map(|(_, found)| found).collect()
 }
 
 /// Whether `glob` is one: parts of letters, digits, `_` and `-`, or `*` alone; no digit or `-` first in the first
 /// part, no `-` first in the others.
-pub fn is_valid(glob: &str) -> bool {
+pub(super) fn is_valid(glob: &str) -> bool {
     glob.split('.').enumerate().all(|(index, part)| {
         let mut bytes = part.bytes();
         part == "*"
-            || bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_' || (index > 0 && b.is_ascii_digit()))
+            || bytes
+                .next()
+                .is_some_and(|b| b.is_ascii_alphabetic() || b == b'_' || (index > 0 && b.is_ascii_digit()))
                 && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
     })
 }

@@ -77,11 +77,8 @@ pub(super) fn observer(
         context.warn(context.here, format!("{text}, the default; they have no effect"));
     }
     Ok(if histogram {
-        let own = histogram_options(
-            &histogram_typed.unwrap_or_default(),
-            &defaults.histogram_options,
-            context,
-        )?;
+        let own =
+            histogram_options(&histogram_typed.unwrap_or_default(), &defaults.histogram_options, context)?;
         Observer::Histogram(shared(own, &defaults.histogram_options))
     } else {
         let own = summary(&summary_typed.unwrap_or_default(), &defaults.summary_options, context)?;

@@ -11,7 +11,7 @@ const SET_LIMIT: usize = 32 << 20;
 
 /// The rules of one file that match by regular expression.
 #[derive(Debug, Clone, Default)]
-pub struct Regexes {
+pub(super) struct Regexes {
     rules: Vec<One>,
     /// All at once: most names match none, and one pass says so.
     set: Option<RegexSet>,
@@ -26,14 +26,14 @@ struct One {
 
 impl Regexes {
     /// Adds `pattern`, in Go's dialect, as rule number `rule`. The error is the reason alone.
-    pub fn add(&mut self, pattern: &str, slots: &[Slot], rule: u32) -> Result<(), String> {
+    pub(super) fn add(&mut self, pattern: &str, slots: &[Slot], rule: u32) -> Result<(), String> {
         let regex = RegexBuilder::new(&translate(pattern)).octal(true).build().map_err(|e| reason(&e))?;
         self.rules.push(One { regex, slots: slots.to_vec(), rule });
         Ok(())
     }
 
     /// Compiles what was added into one pass.
-    pub fn seal(&mut self) {
+    pub(super) fn seal(&mut self) {
         self.set = RegexSetBuilder::new(self.rules.iter().map(|one| one.regex.as_str()))
             .octal(true)
             .size_limit(SET_LIMIT)
@@ -42,7 +42,7 @@ impl Regexes {
     }
 
     /// The number of the rule that takes `name`, and what it captured.
-    pub fn find<'n>(&self, name: &'n str, slot: Slot) -> Option<(u32, regex::Captures<'n>)> {
+    pub(super) fn find<'n>(&self, name: &'n str, slot: Slot) -> Option<(u32, regex::Captures<'n>)> {
         let captured = |one: &One| {
             one.slots.contains(&slot).then(|| one.regex.captures(name).map(|found| (one.rule, found)))?
         };
@@ -219,7 +219,8 @@ mod tests {
 
     #[test]
     fn no_pattern_breaks_the_translation() {
-        for pattern in ["\\", "[", "[^", "[\\", "{", "\\Q", "\\p{", "[[:", "é[é\\é", "\\é", "{1", "{é}"] {
+        for pattern in ["\\", "[", "[^", "[\\", "{", "\\Q", "\\p{", "[[:", "é[é\\é", "\\é", "{1", "{é}"]
+        {
             let _ = Regexes::default().add(pattern, &Slot::ALL, 0);
         }
     }

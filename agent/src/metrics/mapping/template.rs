@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// A text with places for captures.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Template {
+pub(super) struct Template {
     parts: Vec<Part>,
 }
 
@@ -17,7 +17,7 @@ enum Part {
 }
 
 /// What a template is filled from.
-pub trait Captures {
+pub(super) trait Captures {
     /// Capture `index`; 0 is the whole match. `None` where there is none.
     fn number(&self, index: usize) -> Option<&str>;
     /// The capture of this name, in regular expressions that name theirs.
@@ -27,7 +27,7 @@ pub trait Captures {
 impl Template {
     /// Reads a template of a glob. What follows `$` runs on through letters, digits, `_` and `$`; if that is not
     /// a number from 0 to `captures`, it stands for nothing, as in statsd_exporter.
-    pub fn glob(text: &str, captures: usize) -> Self {
+    pub(super) fn glob(text: &str, captures: usize) -> Self {
         Self::read(text, |rest| {
             let open = rest.starts_with('{');
             let body = &rest[usize::from(open)..];
@@ -48,7 +48,7 @@ impl Template {
     }
 
     /// Reads a template of a regular expression: `$1`, `$name`, `${name}`, and `$$` for one dollar.
-    pub fn regex(text: &str) -> Self {
+    pub(super) fn regex(text: &str) -> Self {
         Self::read(text, |rest| {
             if rest.starts_with('$') {
                 return Some((Some(Part::Text("$".to_owned())), 1));
@@ -59,8 +59,7 @@ impl Template {
                     (&inner[..end], end + 2)
                 }
                 None => {
-                    let end =
-                        rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
+                    let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
                     (&rest[..end], end)
                 }
             };
@@ -108,7 +107,7 @@ impl Template {
     }
 
     /// The text with its captures; those that do not exist are empty.
-    pub fn fill(&self, captures: &impl Captures) -> Cow<'_, str> {
+    pub(super) fn fill(&self, captures: &impl Captures) -> Cow<'_, str> {
         match self.parts.as_slice() {
             [] => Cow::Borrowed(""),
             [Part::Text(text)] => Cow::Borrowed(text),
@@ -126,7 +125,7 @@ impl Template {
     }
 
     /// Whether it comes out empty whatever was captured.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
 }
