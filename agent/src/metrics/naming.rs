@@ -3,7 +3,7 @@
 //! Pure: name, type and tags in, a family with labels out. It runs once for each new series, never for each sample.
 
 mod convention;
-mod holder;
+pub mod source;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,6 @@ use sightline_instrument::wire;
 
 use super::line::Kind;
 use super::mapping::{Hit, Mapping, Slot};
-pub use holder::{Holder, Reloaded};
 
 /// What decides about names. Swapped as a whole on reload.
 #[derive(Debug, Clone)]
@@ -51,8 +50,6 @@ pub enum Action {
     Map,
     /// A rule asked to drop them.
     Drop,
-    /// A rule took the name and made an empty one of it: they are dropped, and counted as a mistake.
-    Empty,
 }
 
 /// How observations (`ms`, `h`, `d`) are kept.
@@ -129,7 +126,7 @@ pub enum Origin {
 pub struct Resolved {
     /// Keep or drop.
     pub action: Action,
-    /// Name of the metric family, a valid Prometheus name.
+    /// Name of the metric family, a valid Prometheus name; empty when a rule's captures left nothing of it.
     pub family: String,
     /// Labels by ascending key; keys are valid label names and occur once, values are verbatim.
     pub labels: Vec<(String, String)>,
@@ -191,11 +188,7 @@ fn mapped(hit: Hit<'_>, tags: &[(&str, &str)]) -> Resolved {
     let rule = hit.rule;
     let of_rule = hit.labels.into_iter().map(|(k, v)| (k.to_owned(), v));
     Resolved {
-        action: match (rule.drop, hit.name.is_empty()) {
-            (true, _) => Action::Drop,
-            (false, true) => Action::Empty,
-            (false, false) => Action::Map,
-        },
+        action: if rule.drop { Action::Drop } else { Action::Map },
         family: escape(&hit.name),
         labels: if rule.honor_labels {
             sorted(of_rule.chain(of_tags(tags)))
