@@ -1,0 +1,115 @@
+//! The agent itself: what came in, what left, and whether anything was lost between.
+
+use super::none_is_good;
+use crate::grafana::{Board, Kind, Panel, Unit};
+use crate::names::{LANE, agent};
+use crate::promql::{STEP, Select, sum};
+use crate::uid;
+
+pub(super) fn board() -> Board {
+    Board::new(uid::AGENT, "Agent", "What the agent took in, shipped, refused and lost, and what it costs.")
+        .row("The ledger", vec![received(), exported(), balance(), queued()])
+        .row("Trouble", vec![dropped(), dead(), rejected()])
+        .row("Cost", vec![memory(), cpu(), files(), versions()])
+}
+
+fn lane(title: &str, help: &str, metric: &str, by: &[&str]) -> Panel {
+    let legend: Vec<String> = by.iter().map(|label| format!("{{{{{label}}}}}")).collect();
+    Panel::new(Kind::Lines, title, help)
+        .unit(Unit::PerSecond)
+        .promql(&legend.join(" "), sum(by, &Select::of(metric).rate(STEP)))
+}
+
+fn received() -> Panel {
+    lane("Received", "Records a second that came in. 0 in a lane: services point elsewhere, or a firewall came between.", agent::RECEIVED, &[LANE])
+}
+
+fn exported() -> Panel {
+    lane("Shipped", "Records a second that a back end confirmed. Below what came in: the queue grows; see why below.", agent::EXPORTED, &[LANE, "exporter"])
+}
+
+fn balance() -> Panel {
+    let total = |metric: &str| format!("(sum by ({LANE}) ({metric}) or 0 * sum by ({LANE}) ({}))", agent::RECEIVED);
+    Panel::new(
+        Kind::Lines,
+        "Unaccounted for",
+        "Received minus shipped, dead-lettered, dropped and queued. Anything but 0 for longer than a scrape is a bug: report it.",
+    )
+    .promql(
+        "{{lane}}",
+        format!(
+            "sum by ({LANE}) ({}) - {} - {} - {} - {}",
+            agent::RECEIVED,
+            total(agent::EXPORTED),
+            total(agent::DEAD_LETTERED),
+            total(agent::DROPPED),
+            total(agent::QUEUED)
+        ),
+    )
+}
+
+fn queued() -> Panel {
+    Panel::new(Kind::Lines, "Waiting", "Records on disk for a back end. A slope that only rises: that back end is down or too slow.")
+        .promql("{{lane}}", sum(&[LANE], &Select::of(agent::QUEUED).to_string()))
+        .steps(&super::steps(10_000.0, 100_000.0))
+}
+
+fn dropped() -> Panel {
+    lane(
+        "Dropped, by reason",
+        "Lost for good. `queue_full`: give the queue more disk or mend the back end; `kernel`: give the socket a larger buffer.",
+        agent::DROPPED,
+        &[LANE, "reason"],
+    )
+    .no_value("nothing was dropped")
+    .steps(&none_is_good())
+    .size(8, 8)
+}
+
+fn dead() -> Panel {
+    lane(
+        "Dead letters",
+        "Refused by the back end for good, and kept: `sightline dlq list`, mend the cause, `sightline dlq replay`.",
+        agent::DEAD_LETTERED,
+        &[LANE, "exporter"],
+    )
+    .no_value("no dead letters")
+    .size(8, 8)
+}
+
+fn rejected() -> Panel {
+    lane(
+        "Refused input, by reason",
+        "What could not be read as a metric, a span or a request. `sightline tap` shows it as it comes in.",
+        agent::REJECTED,
+        &[LANE, "reason"],
+    )
+    .no_value("all input was understood")
+    .size(8, 8)
+}
+
+fn memory() -> Panel {
+    Panel::new(Kind::Lines, "Memory", "Resident memory. It follows the number of series; a slope without new series is a leak.")
+        .unit(Unit::Bytes)
+        .promql("{{instance}}", sum(&["instance"], agent::RESIDENT))
+        .size(6, 7)
+}
+
+fn cpu() -> Panel {
+    Panel::new(Kind::Lines, "Processor", "Cores in use. Near the number of cores, datagrams are lost in the kernel: see drops.")
+        .promql("{{instance}}", sum(&["instance"], &Select::of(agent::CPU).rate(STEP)))
+        .size(6, 7)
+}
+
+fn files() -> Panel {
+    Panel::new(Kind::Lines, "Open descriptors", "Connections and files. A slope that only rises: clients that never close.")
+        .promql("{{instance}}", sum(&["instance"], agent::FDS))
+        .size(6, 7)
+}
+
+fn versions() -> Panel {
+    Panel::new(Kind::Table, "Versions", "Which version runs where. Mixed versions are fine while you roll out, and not for long.")
+        .promql("", format!("max by (instance, version) ({})", agent::BUILD_INFO))
+        .columns(&[("instance", "Instance", None), ("version", "Version", None)])
+        .size(6, 7)
+}

@@ -1,0 +1,11 @@
+//! One typed source for what a person looks at: Grafana dashboards, rules and alerts, Kibana content.
+//!
+//! `sightline-dashboards write` renders it all into this package's folders, where it is committed; a test fails when
+//! what is committed differs from what would be written.
+
+pub mod boards;
+pub mod files;
+pub mod grafana;
+pub mod names;
+pub mod promql;
+pub mod uid;

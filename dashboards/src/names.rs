@@ -1,0 +1,32 @@
+//! The names that queries use. Those of services come from `instrument::wire`; those of the agent itself are here.
+//!
+//! A test asks a running agent for each of [`agent`]'s names, so that a panel cannot refer to what nobody emits.
+
+pub use sightline_instrument::wire::{field, group, kind, label, metric, outcome};
+
+/// What the agent says of itself (`sightline_…`).
+pub mod agent {
+    /// Records taken in, by `lane`.
+    pub const RECEIVED: &str = "sightline_received_total";
+    /// Records that a back end has, by `lane` and `exporter`.
+    pub const EXPORTED: &str = "sightline_exported_total";
+    /// Records that a back end will never take, by `lane` and `exporter`.
+    pub const DEAD_LETTERED: &str = "sightline_dead_lettered_total";
+    /// Records lost, by `lane` and `reason`.
+    pub const DROPPED: &str = "sightline_dropped_total";
+    /// Records that wait, by `lane`.
+    pub const QUEUED: &str = "sightline_queued";
+    /// Input refused before it was a record, by `lane` and `reason`.
+    pub const REJECTED: &str = "sightline_rejected_total";
+    /// Always 1, with the label `version`.
+    pub const BUILD_INFO: &str = "sightline_build_info";
+    /// Memory of the agent.
+    pub const RESIDENT: &str = "sightline_process_resident_bytes";
+    /// Processor time of the agent.
+    pub const CPU: &str = "sightline_process_cpu_seconds";
+    /// Open descriptors of the agent.
+    pub const FDS: &str = "sightline_process_open_fds";
+}
+
+/// The label of the agent's lanes: metrics, logs, spans.
+pub const LANE: &str = "lane";
