@@ -10,7 +10,10 @@ use crate::boards;
 
 /// Every generated file: path below this package's folder, and text.
 pub fn all() -> BTreeMap<PathBuf, String> {
-    boards::all().iter().map(|board| (Path::new("grafana").join(board.file()), pretty(board.render()))).collect()
+    boards::all()
+        .iter()
+        .map(|board| (Path::new("grafana").join(board.file()), pretty(board.render())))
+        .collect()
 }
 
 /// Writes what differs below `root` and returns the paths written.

@@ -30,7 +30,10 @@ fn run() -> anyhow::Result<ExitCode> {
         Some("check") => {
             let drifted = files::drifted(root);
             for path in &drifted {
-                eprintln!("{} is out of date: run `cargo run -p sightline-dashboards -- write`", path.display());
+                eprintln!(
+                    "{} is out of date: run `cargo run -p sightline-dashboards -- write`",
+                    path.display()
+                );
             }
             Ok(if drifted.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }

@@ -98,7 +98,11 @@ pub fn min(by: &[&str], expr: &str) -> String {
 }
 
 fn aggregate(function: &str, by: &[&str], expr: &str) -> String {
-    if by.is_empty() { format!("{function}({expr})") } else { format!("{function} by ({}) ({expr})", by.join(", ")) }
+    if by.is_empty() {
+        format!("{function}({expr})")
+    } else {
+        format!("{function} by ({}) ({expr})", by.join(", "))
+    }
 }
 
 /// Errors ÷ all outcomes over `window`: 0, not absent, while nothing has failed.

@@ -21,15 +21,26 @@ fn lane(title: &str, help: &str, metric: &str, by: &[&str]) -> Panel {
 }
 
 fn received() -> Panel {
-    lane("Received", "Records a second that came in. 0 in a lane: services point elsewhere, or a firewall came between.", agent::RECEIVED, &[LANE])
+    lane(
+        "Received",
+        "Records a second that came in. 0 in a lane: services point elsewhere, or a firewall came between.",
+        agent::RECEIVED,
+        &[LANE],
+    )
 }
 
 fn exported() -> Panel {
-    lane("Shipped", "Records a second that a back end confirmed. Below what came in: the queue grows; see why below.", agent::EXPORTED, &[LANE, "exporter"])
+    lane(
+        "Shipped",
+        "Records a second that a back end confirmed. Below what came in: the queue grows; see why below.",
+        agent::EXPORTED,
+        &[LANE, "exporter"],
+    )
 }
 
 fn balance() -> Panel {
-    let total = |metric: &str| format!("(sum by ({LANE}) ({metric}) or 0 * sum by ({LANE}) ({}))", agent::RECEIVED);
+    let total =
+        |metric: &str| format!("(sum by ({LANE}) ({metric}) or 0 * sum by ({LANE}) ({}))", agent::RECEIVED);
     Panel::new(
         Kind::Lines,
         "Unaccounted for",
@@ -49,9 +60,13 @@ fn balance() -> Panel {
 }
 
 fn queued() -> Panel {
-    Panel::new(Kind::Lines, "Waiting", "Records on disk for a back end. A slope that only rises: that back end is down or too slow.")
-        .promql("{{lane}}", sum(&[LANE], &Select::of(agent::QUEUED).to_string()))
-        .steps(&super::steps(10_000.0, 100_000.0))
+    Panel::new(
+        Kind::Lines,
+        "Waiting",
+        "Records on disk for a back end. A slope that only rises: that back end is down or too slow.",
+    )
+    .promql("{{lane}}", sum(&[LANE], &Select::of(agent::QUEUED).to_string()))
+    .steps(&super::steps(10_000.0, 100_000.0))
 }
 
 fn dropped() -> Panel {
@@ -89,27 +104,43 @@ fn rejected() -> Panel {
 }
 
 fn memory() -> Panel {
-    Panel::new(Kind::Lines, "Memory", "Resident memory. It follows the number of series; a slope without new series is a leak.")
-        .unit(Unit::Bytes)
-        .promql("{{instance}}", sum(&["instance"], agent::RESIDENT))
-        .size(6, 7)
+    Panel::new(
+        Kind::Lines,
+        "Memory",
+        "Resident memory. It follows the number of series; a slope without new series is a leak.",
+    )
+    .unit(Unit::Bytes)
+    .promql("{{instance}}", sum(&["instance"], agent::RESIDENT))
+    .size(6, 7)
 }
 
 fn cpu() -> Panel {
-    Panel::new(Kind::Lines, "Processor", "Cores in use. Near the number of cores, datagrams are lost in the kernel: see drops.")
-        .promql("{{instance}}", sum(&["instance"], &Select::of(agent::CPU).rate(STEP)))
-        .size(6, 7)
+    Panel::new(
+        Kind::Lines,
+        "Processor",
+        "Cores in use. Near the number of cores, datagrams are lost in the kernel: see drops.",
+    )
+    .promql("{{instance}}", sum(&["instance"], &Select::of(agent::CPU).rate(STEP)))
+    .size(6, 7)
 }
 
 fn files() -> Panel {
-    Panel::new(Kind::Lines, "Open descriptors", "Connections and files. A slope that only rises: clients that never close.")
-        .promql("{{instance}}", sum(&["instance"], agent::FDS))
-        .size(6, 7)
+    Panel::new(
+        Kind::Lines,
+        "Open descriptors",
+        "Connections and files. A slope that only rises: clients that never close.",
+    )
+    .promql("{{instance}}", sum(&["instance"], agent::FDS))
+    .size(6, 7)
 }
 
 fn versions() -> Panel {
-    Panel::new(Kind::Table, "Versions", "Which version runs where. Mixed versions are fine while you roll out, and not for long.")
-        .promql("", format!("max by (instance, version) ({})", agent::BUILD_INFO))
-        .columns(&[("instance", "Instance", None), ("version", "Version", None)])
-        .size(6, 7)
+    Panel::new(
+        Kind::Table,
+        "Versions",
+        "Which version runs where. Mixed versions are fine while you roll out, and not for long.",
+    )
+    .promql("", format!("max by (instance, version) ({})", agent::BUILD_INFO))
+    .columns(&[("instance", "Instance", None), ("version", "Version", None)])
+    .size(6, 7)
 }

@@ -40,37 +40,49 @@ fn table() -> Panel {
         sum(&by, &total(&timing().dependencies()).rate("5m")),
         sum(&by, &count(&timing().dependencies()).rate("5m"))
     );
-    Panel::new(Kind::Table, "Dependencies", "Sort by errors or p99 to find the one that hurts; then ask its owner, or its own dashboard.")
-        .promql("", sum(&by, &outcomes().dependencies().rate("5m")))
-        .promql("", error_ratio(&by, &outcomes().dependencies(), "5m"))
-        .promql("", seconds)
-        .promql("", quantile("0.99", &by, &timing().dependencies(), "5m"))
-        .columns(&[
-            ("service", "Service", None),
-            ("group", "Group", None),
-            ("segment", "Operation", None),
-            ("Value #A", "Calls", Some(Unit::PerSecond)),
-            ("Value #B", "Errors", Some(Unit::Ratio)),
-            ("Value #C", "Mean", Some(Unit::Seconds)),
-            ("Value #D", "p99", Some(Unit::Seconds)),
-        ])
-        .no_value(NONE)
-        .link("Open this service", super::to_row(uid::SERVICE, &[(label::SERVICE, "Service")]))
+    Panel::new(
+        Kind::Table,
+        "Dependencies",
+        "Sort by errors or p99 to find the one that hurts; then ask its owner, or its own dashboard.",
+    )
+    .promql("", sum(&by, &outcomes().dependencies().rate("5m")))
+    .promql("", error_ratio(&by, &outcomes().dependencies(), "5m"))
+    .promql("", seconds)
+    .promql("", quantile("0.99", &by, &timing().dependencies(), "5m"))
+    .columns(&[
+        ("service", "Service", None),
+        ("group", "Group", None),
+        ("segment", "Operation", None),
+        ("Value #A", "Calls", Some(Unit::PerSecond)),
+        ("Value #B", "Errors", Some(Unit::Ratio)),
+        ("Value #C", "Mean", Some(Unit::Seconds)),
+        ("Value #D", "p99", Some(Unit::Seconds)),
+    ])
+    .no_value(NONE)
+    .link("Open this service", super::to_row(uid::SERVICE, &[(label::SERVICE, "Service")]))
 }
 
 fn rate() -> Panel {
-    Panel::new(Kind::Stacked, "Calls", "More calls at the same traffic: a query in a loop, or a cache that stopped hitting.")
-        .unit(Unit::PerSecond)
-        .promql("{{group}}.{{segment}}", sum(&BY, &outcomes().dependencies().rate(STEP)))
-        .no_value(NONE)
+    Panel::new(
+        Kind::Stacked,
+        "Calls",
+        "More calls at the same traffic: a query in a loop, or a cache that stopped hitting.",
+    )
+    .unit(Unit::PerSecond)
+    .promql("{{group}}.{{segment}}", sum(&BY, &outcomes().dependencies().rate(STEP)))
+    .no_value(NONE)
 }
 
 fn errors() -> Panel {
-    Panel::new(Kind::Lines, "Error ratio", "A dependency that fails: see whether it fails for everyone, then its own health.")
-        .unit(Unit::Ratio)
-        .promql("{{group}}.{{segment}}", error_ratio(&BY, &outcomes().dependencies(), STEP))
-        .steps(&super::steps(0.001, 0.01))
-        .no_value(NONE)
+    Panel::new(
+        Kind::Lines,
+        "Error ratio",
+        "A dependency that fails: see whether it fails for everyone, then its own health.",
+    )
+    .unit(Unit::Ratio)
+    .promql("{{group}}.{{segment}}", error_ratio(&BY, &outcomes().dependencies(), STEP))
+    .steps(&super::steps(0.001, 0.01))
+    .no_value(NONE)
 }
 
 fn p99() -> Panel {
@@ -81,8 +93,12 @@ fn p99() -> Panel {
 }
 
 fn median() -> Panel {
-    Panel::new(Kind::Lines, "p50", "If the median moves too, it is slow for everyone, not for a few unlucky calls.")
-        .unit(Unit::Seconds)
-        .promql("{{group}}.{{segment}}", quantile("0.5", &BY, &timing().dependencies(), STEP))
-        .no_value(NONE)
+    Panel::new(
+        Kind::Lines,
+        "p50",
+        "If the median moves too, it is slow for everyone, not for a few unlucky calls.",
+    )
+    .unit(Unit::Seconds)
+    .promql("{{group}}.{{segment}}", quantile("0.5", &BY, &timing().dependencies(), STEP))
+    .no_value(NONE)
 }

@@ -14,21 +14,33 @@ pub(super) fn board() -> Board {
 }
 
 fn volume() -> Panel {
-    Panel::new(Kind::Bars, "Records by level", "A wall of errors has a beginning: click there and narrow the range.")
-        .query(Query::Volume { lucene: CHOSEN.to_owned(), by: Some("log.level") })
-        .size(12, 7)
+    Panel::new(
+        Kind::Bars,
+        "Records by level",
+        "A wall of errors has a beginning: click there and narrow the range.",
+    )
+    .query(Query::Volume { lucene: CHOSEN.to_owned(), by: Some("log.level") })
+    .size(12, 7)
 }
 
 fn by_service() -> Panel {
-    Panel::new(Kind::Bars, "Records by service", "A service that went quiet stopped, or cannot reach the agent.")
-        .query(Query::Volume { lucene: CHOSEN.to_owned(), by: Some("service.name") })
-        .size(12, 7)
+    Panel::new(
+        Kind::Bars,
+        "Records by service",
+        "A service that went quiet stopped, or cannot reach the agent.",
+    )
+    .query(Query::Volume { lucene: CHOSEN.to_owned(), by: Some("service.name") })
+    .size(12, 7)
 }
 
 fn by_dataset() -> Panel {
-    Panel::new(Kind::Bars, "Records by kind", "Any `unparsed`: a client sends lines that are not JSON; find it by host.name.")
-        .query(Query::Volume { lucene: CHOSEN.to_owned(), by: Some("event.dataset") })
-        .size(24, 6)
+    Panel::new(
+        Kind::Bars,
+        "Records by kind",
+        "Any `unparsed`: a client sends lines that are not JSON; find it by host.name.",
+    )
+    .query(Query::Volume { lucene: CHOSEN.to_owned(), by: Some("event.dataset") })
+    .size(24, 6)
 }
 
 fn records() -> Panel {
@@ -45,8 +57,12 @@ fn records() -> Panel {
 
 /// Records of the chosen services that match `lucene`.
 pub(super) fn of_service(title: &str, lucene: &str) -> Panel {
-    Panel::new(Kind::Logs, title, "Why. Open a record: its trace id leads to the trace, its request id to every service.")
-        .query(Query::Logs { lucene: format!("service.name:$service AND {lucene}") })
-        .no_value("no such record in this range")
-        .link("In Kibana", kibana(&format!("service.name:\"${{service}}\" AND {lucene}")))
+    Panel::new(
+        Kind::Logs,
+        title,
+        "Why. Open a record: its trace id leads to the trace, its request id to every service.",
+    )
+    .query(Query::Logs { lucene: format!("service.name:$service AND {lucene}") })
+    .no_value("no such record in this range")
+    .link("In Kibana", kibana(&format!("service.name:\"${{service}}\" AND {lucene}")))
 }

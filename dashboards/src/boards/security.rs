@@ -11,12 +11,16 @@ const WORKED: &str = "event.category:authentication AND event.outcome:success AN
 const NONE: &str = "no failed sign-in in this range";
 
 pub(super) fn board() -> Board {
-    filtered(Board::new(uid::SECURITY, "Security", "Failed sign-ins by address and by account: block, reset, or let be."))
-        .range("now-24h", "1m")
-        .row("", vec![rate(), ratio()])
-        .row("From where, against whom", vec![addresses(), users(), worked()])
-        .row("", vec![over_time(), validation()])
-        .row("Records", vec![records()])
+    filtered(Board::new(
+        uid::SECURITY,
+        "Security",
+        "Failed sign-ins by address and by account: block, reset, or let be.",
+    ))
+    .range("now-24h", "1m")
+    .row("", vec![rate(), ratio()])
+    .row("From where, against whom", vec![addresses(), users(), worked()])
+    .row("", vec![over_time(), validation()])
+    .row("Records", vec![records()])
 }
 
 fn auth() -> crate::promql::Select {
@@ -24,18 +28,26 @@ fn auth() -> crate::promql::Select {
 }
 
 fn rate() -> Panel {
-    Panel::new(Kind::Bars, "Sign-ins by outcome", "Failures that rise while successes do not are an attack or a broken client.")
-        .unit(Unit::PerSecond)
-        .promql("{{service}} {{outcome}}", sum(&[label::SERVICE, label::OUTCOME], &auth().rate(STEP)))
-        .no_value("no service reports sign-ins: call security::auth_failed")
+    Panel::new(
+        Kind::Bars,
+        "Sign-ins by outcome",
+        "Failures that rise while successes do not are an attack or a broken client.",
+    )
+    .unit(Unit::PerSecond)
+    .promql("{{service}} {{outcome}}", sum(&[label::SERVICE, label::OUTCOME], &auth().rate(STEP)))
+    .no_value("no service reports sign-ins: call security::auth_failed")
 }
 
 fn ratio() -> Panel {
-    Panel::new(Kind::Lines, "Failed share", "Near 1 from one service: its password store is down. Slowly rising: somebody is guessing.")
-        .unit(Unit::Ratio)
-        .promql("{{service}}", crate::promql::error_ratio(&[label::SERVICE], &auth(), STEP))
-        .no_value("no service reports sign-ins: call security::auth_failed")
-        .bounds(0.0, 1.0)
+    Panel::new(
+        Kind::Lines,
+        "Failed share",
+        "Near 1 from one service: its password store is down. Slowly rising: somebody is guessing.",
+    )
+    .unit(Unit::Ratio)
+    .promql("{{service}}", crate::promql::error_ratio(&[label::SERVICE], &auth(), STEP))
+    .no_value("no service reports sign-ins: call security::auth_failed")
+    .bounds(0.0, 1.0)
 }
 
 fn addresses() -> Panel {
@@ -78,20 +90,35 @@ fn worked() -> Panel {
 }
 
 fn over_time() -> Panel {
-    Panel::new(Kind::Bars, "Failures over time by address", "A steady low rate from many addresses is one attacker with many machines.")
-        .query(Query::Volume { lucene: FAILED.to_owned(), by: Some("source.ip") })
-        .no_value(NONE)
+    Panel::new(
+        Kind::Bars,
+        "Failures over time by address",
+        "A steady low rate from many addresses is one attacker with many machines.",
+    )
+    .query(Query::Volume { lucene: FAILED.to_owned(), by: Some("source.ip") })
+    .no_value(NONE)
 }
 
 fn validation() -> Panel {
-    Panel::new(Kind::Bars, "Input refused by address", "Bad requests by address over time: one that tries many things is probing.")
-        .query(Query::Volume { lucene: "status:[400 TO 499] AND service.name:$service".to_owned(), by: Some("source.ip") })
-        .no_value("no request was refused in this range")
+    Panel::new(
+        Kind::Bars,
+        "Input refused by address",
+        "Bad requests by address over time: one that tries many things is probing.",
+    )
+    .query(Query::Volume {
+        lucene: "status:[400 TO 499] AND service.name:$service".to_owned(),
+        by: Some("source.ip"),
+    })
+    .no_value("no request was refused in this range")
 }
 
 fn records() -> Panel {
-    Panel::new(Kind::Logs, "Audit records", "Who, what, when, from where, why and how. These are kept for a year, not for a month.")
-        .query(Query::Logs { lucene: "event.category:authentication AND service.name:$service".to_owned() })
-        .no_value("no audit record in this range")
-        .link("In Kibana", kibana("event.category:authentication"))
+    Panel::new(
+        Kind::Logs,
+        "Audit records",
+        "Who, what, when, from where, why and how. These are kept for a year, not for a month.",
+    )
+    .query(Query::Logs { lucene: "event.category:authentication AND service.name:$service".to_owned() })
+    .no_value("no audit record in this range")
+    .link("In Kibana", kibana("event.category:authentication"))
 }

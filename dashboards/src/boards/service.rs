@@ -16,7 +16,10 @@ pub(super) fn board() -> Board {
         .row("Now", now())
         .row("Rate, errors, duration", vec![rate(), errors(), duration(), slowest()])
         .row("Where", vec![by_host(), unfinished(), validation(), sizes()])
-        .row("What it says", vec![super::logs::of_service("Errors and warnings", "log.level:(error OR warn)")])
+        .row(
+            "What it says",
+            vec![super::logs::of_service("Errors and warnings", "log.level:(error OR warn)")],
+        )
 }
 
 fn now() -> Vec<Panel> {
@@ -120,9 +123,13 @@ fn slowest() -> Panel {
 }
 
 fn by_host() -> Panel {
-    Panel::new(Kind::Lines, "Error ratio by host", "One host that stands out: take it out of the balancer, then look.")
-        .unit(Unit::Ratio)
-        .promql("{{host}}", error_ratio(&[label::HOST], &outcomes().handlers(), STEP))
+    Panel::new(
+        Kind::Lines,
+        "Error ratio by host",
+        "One host that stands out: take it out of the balancer, then look.",
+    )
+    .unit(Unit::Ratio)
+    .promql("{{host}}", error_ratio(&[label::HOST], &outcomes().handlers(), STEP))
 }
 
 fn unfinished() -> Panel {
@@ -157,6 +164,9 @@ fn sizes() -> Panel {
         "Process gauges",
         "What the process says of itself. A line that only ever rises is a leak.",
     )
-    .promql("{{host}} {{segment}} {{measure}}", format!("max by ({}, {}, {}) ({gauges})", label::HOST, label::SEGMENT, label::MEASURE))
+    .promql(
+        "{{host}} {{segment}} {{measure}}",
+        format!("max by ({}, {}, {}) ({gauges})", label::HOST, label::SEGMENT, label::MEASURE),
+    )
     .no_value("this service reports no gauges of its process")
 }

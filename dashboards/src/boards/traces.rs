@@ -5,19 +5,40 @@ use crate::grafana::{Board, Kind, Panel, Query, Variable};
 use crate::uid;
 
 pub(super) fn board() -> Board {
-    filtered(Board::new(uid::TRACES, "Traces", "One trace as a waterfall, with its log records; and requests that were slow or failed."))
-        .variable(Variable::Text { name: "trace", title: "Trace id", value: "" })
-        .row("The trace", vec![waterfall(), records()])
-        .row("Worth a look", vec![requests("Slow requests", "Slower than half a second, newest first. Click one to see where the time went.", "event.duration:>500000000"),
-            requests("Failed requests", "Answered with 500 or above, newest first. Click one to see where it broke.", "status:>=500")])
+    filtered(Board::new(
+        uid::TRACES,
+        "Traces",
+        "One trace as a waterfall, with its log records; and requests that were slow or failed.",
+    ))
+    .variable(Variable::Text { name: "trace", title: "Trace id", value: "" })
+    .row("The trace", vec![waterfall(), records()])
+    .row(
+        "Worth a look",
+        vec![
+            requests(
+                "Slow requests",
+                "Slower than half a second, newest first. Click one to see where the time went.",
+                "event.duration:>500000000",
+            ),
+            requests(
+                "Failed requests",
+                "Answered with 500 or above, newest first. Click one to see where it broke.",
+                "status:>=500",
+            ),
+        ],
+    )
 }
 
 fn waterfall() -> Panel {
-    Panel::new(Kind::Trace, "Trace", "Where the time went. The longest bar without a child below it did the waiting itself.")
-        .query(Query::Trace { id: "$trace".to_owned() })
-        .no_value("paste a trace id above, or click a request below")
-        .link("In Zipkin", "${zipkin}/zipkin/traces/${trace}".to_owned())
-        .size(24, 12)
+    Panel::new(
+        Kind::Trace,
+        "Trace",
+        "Where the time went. The longest bar without a child below it did the waiting itself.",
+    )
+    .query(Query::Trace { id: "$trace".to_owned() })
+    .no_value("paste a trace id above, or click a request below")
+    .link("In Zipkin", "${zipkin}/zipkin/traces/${trace}".to_owned())
+    .size(24, 12)
 }
 
 fn records() -> Panel {

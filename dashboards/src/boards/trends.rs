@@ -29,9 +29,13 @@ fn versions() -> Panel {
 
 fn hosts() -> Panel {
     let build = Select::chosen(metric::BUILD_INFO);
-    Panel::new(Kind::Stacked, "Hosts on each version", "A rollout that stopped half-way shows as two bands that stay.")
-        .promql("{{service}} {{version}}", format!("count by ({}, {}) ({build})", label::SERVICE, label::VERSION))
-        .no_value("no service reports its version")
+    Panel::new(
+        Kind::Stacked,
+        "Hosts on each version",
+        "A rollout that stopped half-way shows as two bands that stay.",
+    )
+    .promql("{{service}} {{version}}", format!("count by ({}, {}) ({build})", label::SERVICE, label::VERSION))
+    .no_value("no service reports its version")
 }
 
 /// The same expression a week before.
@@ -49,17 +53,32 @@ fn against(title: &str, help: &str, unit: Unit, expr: String) -> Panel {
 
 fn traffic() -> Panel {
     let expr = sum(&[], &outcomes().handlers().rate(STEP));
-    against("Requests", "Half of last week's traffic at the same hour: clients cannot reach you, or it is a holiday.", Unit::Requests, expr)
+    against(
+        "Requests",
+        "Half of last week's traffic at the same hour: clients cannot reach you, or it is a holiday.",
+        Unit::Requests,
+        expr,
+    )
 }
 
 fn errors() -> Panel {
     let expr = error_ratio(&[], &outcomes().handlers(), STEP);
-    against("Error ratio", "Above last week's at the same hour: look for a deploy between the two.", Unit::Ratio, expr)
+    against(
+        "Error ratio",
+        "Above last week's at the same hour: look for a deploy between the two.",
+        Unit::Ratio,
+        expr,
+    )
 }
 
 fn slow() -> Panel {
     let expr = quantile("0.99", &[], &timing().handlers(), STEP);
-    against("p99", "Slower than last week at equal traffic is a regression; at more traffic it is capacity.", Unit::Seconds, expr)
+    against(
+        "p99",
+        "Slower than last week at equal traffic is a regression; at more traffic it is capacity.",
+        Unit::Seconds,
+        expr,
+    )
 }
 
 fn daily() -> Panel {

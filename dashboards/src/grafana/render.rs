@@ -130,7 +130,8 @@ impl Panel {
         if self.kind == Kind::Text {
             return out;
         }
-        let targets: Vec<Value> = self.queries.iter().zip('A'..='Z').map(|(q, letter)| q.render(letter)).collect();
+        let targets: Vec<Value> =
+            self.queries.iter().zip('A'..='Z').map(|(q, letter)| q.render(letter)).collect();
         if let Some(source) = targets.first().and_then(|t| t.get("datasource")) {
             extra(&mut out, "datasource", source.clone());
         }
@@ -146,7 +147,10 @@ impl Panel {
     }
 
     fn links_json(&self) -> Value {
-        self.links.iter().map(|(title, url)| json!({ "title": title, "url": url, "targetBlank": false })).collect()
+        self.links
+            .iter()
+            .map(|(title, url)| json!({ "title": title, "url": url, "targetBlank": false }))
+            .collect()
     }
 
     /// Links in the panel's corner, for panels whose rows are not values with links of their own.
@@ -349,9 +353,11 @@ impl Query {
                 "refId": letter.to_string(), "datasource": prometheus(), "expr": expr, "legendFormat": legend,
                 "range": false, "instant": true, "exemplar": false, "editorMode": "code", "format": "table"
             }),
-            Query::Logs { lucene } => {
-                records(lucene, json!([{ "id": "1", "type": "logs", "settings": { "limit": "500" } }]), json!([]))
-            }
+            Query::Logs { lucene } => records(
+                lucene,
+                json!([{ "id": "1", "type": "logs", "settings": { "limit": "500" } }]),
+                json!([]),
+            ),
             Query::Records { lucene, size } => records(
                 lucene,
                 json!([{ "id": "1", "type": "raw_data", "settings": { "size": size.to_string() } }]),
@@ -370,7 +376,8 @@ impl Query {
                 if let Some(field) = distinct {
                     metrics.push(json!({ "id": "9", "type": "cardinality", "field": field }));
                 }
-                let buckets: Vec<Value> = fields.iter().enumerate().map(|(i, f)| terms(i + 2, f, 20)).collect();
+                let buckets: Vec<Value> =
+                    fields.iter().enumerate().map(|(i, f)| terms(i + 2, f, 20)).collect();
                 records(lucene, Value::Array(metrics), Value::Array(buckets))
             }
             Query::Trace { id } => json!({
