@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use std::net::SocketAddr;
 
 /// What scripts, styles and connections the page may use: its own origin's, nothing else.
-const POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; \
+const POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self'; \
                       frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 
 /// The rule for one listener.

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 pub mod access;
 pub mod health;
+pub mod page;
 
 /// The HTTP port's settings.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,0 +1,153 @@
+//! The page: plain files inside the binary, served with strong ETags; every address that is not a file's is the page itself.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+macro_rules! files {
+    ($($name:literal),* $(,)?) => { [$(($name, include_bytes!(concat!("ui/", $name)) as &[u8])),*] };
+}
+
+static FILES: &[(&str, &[u8])] = &files![
+    "index.html",
+    "icon.svg",
+    "style.css",
+    "app.js",
+    "api.js",
+    "format.js",
+    "location.js",
+    "time.js",
+    "pages/agent.js",
+    "pages/explore.js",
+    "pages/home.js",
+    "pages/logs.js",
+    "pages/panics.js",
+    "pages/trace.js",
+    "pages/traces.js",
+    "parts/chart.js",
+    "parts/record.js",
+    "parts/state.js",
+    "parts/timepicker.js",
+    "parts/waterfall.js",
+    "vendor/preact.js",
+    "vendor/uplot.css",
+    "vendor/uplot.js",
+];
+
+/// Where files come from: the binary, or a folder while somebody works on them.
+type Source = Option<Arc<Path>>;
+
+/// Serves the page as the fallback of everything else. `folder` replaces the built-in files (for development).
+pub fn router(folder: Option<PathBuf>) -> Router {
+    Router::new().fallback(page).with_state(folder.map(Arc::from))
+}
+
+/// Whether a request comes from somebody's address bar: then `/` is the page, not an API's greeting.
+pub fn wants_page(method: &Method, headers: &HeaderMap) -> bool {
+    method == Method::GET
+        && headers
+            .get(header::ACCEPT)
+            .and_then(|v| v.to_str().ok())
+            .is_some_and(|accept| accept.contains("text/html"))
+}
+
+async fn page(State(source): State<Source>, request: Request) -> Response {
+    let path = request.uri().path();
+    if let Some(name) = path.strip_prefix("/ui/") {
+        return match load(&source, name) {
+            Some(body) => file(name, body, request.headers()),
+            None => (StatusCode::NOT_FOUND, "there is no such file\n").into_response(),
+        };
+    }
+    if wants_page(request.method(), request.headers())
+        && let Some(body) = load(&source, "index.html")
+    {
+        return file("index.html", body, request.headers());
+    }
+    let message = serde_json::json!({ "error": format!("nothing answers {} {path} here", request.method()) });
+    (StatusCode::NOT_FOUND, axum::Json(message)).into_response()
+}
+
+fn load(source: &Source, name: &str) -> Option<Bytes> {
+    let (_, built_in) = FILES.iter().find(|(file, _)| *file == name)?;
+    match source {
+        None => Some(Bytes::from_static(built_in)),
+        Some(folder) => std::fs::read(folder.join(name)).ok().map(Bytes::from),
+    }
+}
+
+fn file(name: &str, body: Bytes, headers: &HeaderMap) -> Response {
+    let kind = match name.rsplit('.').next() {
+        Some("html") => "text/html; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        _ => "application/octet-stream",
+    };
+    let tag = format!("\"{:08x}-{:x}\"", crc32fast::hash(&body), body.len());
+    let common = [(header::ETAG, tag.clone()), (header::CACHE_CONTROL, "no-cache".to_owned())];
+    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+        return (StatusCode::NOT_MODIFIED, common).into_response();
+    }
+    (common, [(header::CONTENT_TYPE, kind)], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FILES, router};
+    use axum::body::Body;
+    use http::Request;
+    use tower::ServiceExt;
+
+    async fn get(path: &str, headers: &[(&str, &str)]) -> (u16, String, Option<String>) {
+        let mut request = Request::get(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = router(None).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let text = |name: &str| response.headers().get(name).map(|v| v.to_str().unwrap().to_owned());
+        (response.status().as_u16(), text("content-type").unwrap_or_default(), text("etag"))
+    }
+
+    #[tokio::test]
+    async fn serves_the_page_to_browsers_and_json_to_programs() {
+        let html = [("accept", "text/html,*/*")];
+        assert_eq!(get("/traces/abc", &html).await.1, "text/html; charset=utf-8");
+        let (status, kind, _) = get("/traces/abc", &[]).await;
+        assert_eq!((status, kind.as_str()), (404, "application/json"));
+        assert_eq!(get("/ui/../mod.rs", &html).await.0, 404);
+    }
+
+    #[tokio::test]
+    async fn answers_not_modified_to_a_known_tag() {
+        let (status, _, tag) = get("/ui/app.js", &[]).await;
+        assert_eq!(status, 200);
+        assert_eq!(get("/ui/app.js", &[("if-none-match", tag.as_deref().unwrap())]).await.0, 304);
+    }
+
+    /// A module that is imported but not embedded would leave a blank page.
+    #[test]
+    fn embeds_every_file_that_another_imports() {
+        for (name, body) in FILES.iter().filter(|(n, _)| n.ends_with(".js") && !n.starts_with("vendor/")) {
+            let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
+            for import in std::str::from_utf8(body).unwrap().split(" from '").skip(1) {
+                let path = import.split('\'').next().unwrap();
+                let mut parts: Vec<&str> = folder.split('/').filter(|p| !p.is_empty()).collect();
+                for part in path.split('/') {
+                    match part {
+                        "." => {}
+                        ".." => drop(parts.pop()),
+                        part => parts.push(part),
+                    }
+                }
+                let target = parts.join("/");
+                assert!(FILES.iter().any(|(n, _)| *n == target), "{name} imports {target}");
+            }
+        }
+    }
+}

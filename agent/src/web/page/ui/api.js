@@ -1,0 +1,82 @@
+// The public APIs of the agent, nothing else: Prometheus /api/v1, Zipkin /api/v2, Elasticsearch /_search.
+import { useEffect, useRef, useState } from './vendor/preact.js';
+
+async function ask(url, options) {
+  const response = await fetch(url, { ...options, headers: { accept: 'application/json', ...options?.headers } });
+  const text = await response.text();
+  let body = null;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    // Said below, with what came instead.
+  }
+  if (response.status === 401) throw new Error('the agent asks for its token: open this page with ?token=…');
+  if (!response.ok) {
+    const reason = body?.error?.root_cause?.[0]?.reason ?? body?.error?.reason ?? body?.error ?? text.slice(0, 300);
+    throw new Error(typeof reason === 'string' && reason ? reason : `${url}: status ${response.status}`);
+  }
+  if (body === null) throw new Error(`${url}: the answer is not JSON`);
+  return body;
+}
+
+export const getJson = (url, signal) => ask(url, { signal });
+
+const form = (fields) => new URLSearchParams(Object.entries(fields).filter(([, v]) => v !== undefined && v !== null));
+
+/** PromQL at one instant: [{ metric, value }]. */
+export async function query(expr, at, signal) {
+  const body = await ask('/api/v1/query', { method: 'POST', body: form({ query: expr, time: at && at / 1000 }), signal });
+  const { resultType, result } = body.data;
+  if (resultType === 'scalar') return [{ metric: {}, value: Number(result[1]) }];
+  return result.map((one) => ({ metric: one.metric, value: Number((one.value ?? one.values?.at(-1))?.[1]) }));
+}
+
+/** PromQL over a range: [{ metric, points: [[seconds, number]] }]. */
+export async function queryRange(expr, from, to, step, signal) {
+  const fields = { query: expr, start: Math.floor(from / 1000 / step) * step, end: to / 1000, step };
+  const body = await ask('/api/v1/query_range', { method: 'POST', body: form(fields), signal });
+  return body.data.result.map((one) => ({ metric: one.metric, points: one.values.map(([t, v]) => [t, Number(v)]) }));
+}
+
+/** An Elasticsearch search on `index`. */
+export const search = (index, body, signal) => ask(`/${index}/_search`, {
+  method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' }, signal,
+});
+
+/** A query_string query within [from, to], newest first. */
+export function logQuery(text, from, to) {
+  const filter = [{ range: { '@timestamp': { gte: from, lte: to, format: 'epoch_millis' } } }];
+  if (text?.trim()) filter.push({ query_string: { query: text, default_field: 'message' } });
+  return { bool: { filter } };
+}
+
+/**
+ * Runs `load(signal)` when `deps` change, and again every `every` milliseconds while the tab is visible.
+ * Gives { data, error, loading }; old data stays while new is under way, so that nothing flickers.
+ */
+export function useData(load, deps, every = 0) {
+  const [state, setState] = useState({ data: null, error: null, loading: true });
+  const latest = useRef(null);
+  useEffect(() => {
+    const control = new AbortController();
+    let timer = 0;
+    setState((old) => ({ ...old, loading: true }));
+    const run = async () => {
+      try {
+        const data = await load(control.signal);
+        if (!control.signal.aborted) setState({ data, error: null, loading: false });
+      } catch (error) {
+        if (!control.signal.aborted) setState((old) => ({ data: old.data, error: error.message, loading: false }));
+      }
+      if (every && !control.signal.aborted) timer = setTimeout(again, every);
+    };
+    const again = () => (document.hidden ? (timer = setTimeout(again, every)) : run());
+    run();
+    latest.current = run;
+    return () => {
+      control.abort();
+      clearTimeout(timer);
+    };
+  }, [...deps, every]);
+  return { ...state, reload: () => latest.current?.() };
+}

@@ -1,0 +1,78 @@
+// Services: rate, errors, p99, health and version of each, worst first.
+import { html } from '../vendor/preact.js';
+import { href } from '../location.js';
+import { query, queryRange, useData } from '../api.js';
+import { range, rateWindow, step } from '../time.js';
+import { percent, seconds, short } from '../format.js';
+import { Chart, Spark } from '../parts/chart.js';
+import { Nothing, State } from '../parts/state.js';
+
+const HEALTH = ['ok', 'degraded', 'failed'];
+const by = (rows, key = 'service') => new Map(rows.map((row) => [row.metric[key], row.value]));
+
+async function load(signal) {
+  const { from, to, seconds: length } = range();
+  const s = step(length);
+  const window = `${Math.max(60, Math.min(Math.round(length), 3600))}s`;
+  const handlers = `group="handlers"`;
+  const rates = `sum by (service) (rate(instrument_outcomes_total{${handlers}}[W]))`;
+  const [rate, errors, p99, health, version, panics, trend] = await Promise.all([
+    query(rates.replace('W', window), to, signal),
+    query(`sum by (service) (rate(instrument_outcomes_total{${handlers},outcome=~"failed|error|panic"}[${window}]))`, to, signal),
+    query(`histogram_quantile(0.99, sum by (service, le) (rate(instrument_timing_seconds_bucket{${handlers}}[${window}])))`, to, signal),
+    query('max by (service) (instrument_health_status)', to, signal),
+    query('max by (service, version) (instrument_build_info)', to, signal),
+    query(`sum by (service) (increase(instrument_outcomes_total{${handlers},outcome="panic"}[${window}]))`, to, signal),
+    queryRange(rates.replace('W', rateWindow(s)), from, to, s, signal),
+  ]);
+  const [errorsBy, p99By, healthBy, panicsBy] = [errors, p99, health, panics].map((rows) => by(rows));
+  const versionBy = new Map(version.map((row) => [row.metric.service, row.metric.version]));
+  const trendBy = new Map(trend.map((one) => [one.metric.service, one.points]));
+  const names = new Set([...by(rate).keys(), ...versionBy.keys(), ...healthBy.keys()].filter(Boolean));
+  const rateBy = by(rate);
+  const rows = [...names].map((name) => ({
+    name,
+    rate: rateBy.get(name) ?? 0,
+    ratio: rateBy.get(name) ? (errorsBy.get(name) ?? 0) / rateBy.get(name) : NaN,
+    p99: p99By.get(name),
+    health: healthBy.get(name),
+    version: versionBy.get(name),
+    panics: panicsBy.get(name) ?? 0,
+    trend: trendBy.get(name) ?? [],
+  }));
+  rows.sort((a, b) => (b.health ?? 0) - (a.health ?? 0) || (b.ratio || 0) - (a.ratio || 0) || b.rate - a.rate);
+  return { rows, trend: trend.map((one) => ({ label: one.metric.service, points: one.points })), window, from, to };
+}
+
+export function Home({ every, stamp, params }) {
+  const state = useData(load, [stamp, params.toString()], every);
+  return html`
+    <h1>Services</h1>
+    <${State} ...${state} empty=${state.data?.rows.length === 0 && html`<${Nothing} what="services" kind="metric"
+        why="A service appears with its first metric of the form service.group.segment.outcome." />`}>
+      <${Services} ...${state.data} />
+    <//>`;
+}
+
+function Services({ rows, trend, from, to }) {
+  return html`
+    <div class="scroll"><table class="rows">
+      <thead><tr><th scope="col">Service</th><th scope="col">Health</th><th scope="col" class="n">Requests/s</th>
+        <th scope="col" class="n">Errors</th><th scope="col" class="n">p99</th><th scope="col" class="n">Panics</th>
+        <th scope="col">Traffic</th><th scope="col">Version</th><th scope="col">Look at</th></tr></thead>
+      <tbody>${rows.map((row) => html`<tr key=${row.name}>
+        <th scope="row"><a data-row href=${href('/explore', { service: row.name })}>${row.name}</a></th>
+        <td><span class=${`badge ${HEALTH[row.health] ?? 'unknown'}`}>${HEALTH[row.health] ?? 'unknown'}</span></td>
+        <td class="n">${short(row.rate)}</td>
+        <td class=${`n ${row.ratio > 0.05 ? 'bad' : row.ratio > 0.01 ? 'warn' : ''}`}>${percent(row.ratio)}</td>
+        <td class=${`n ${row.p99 > 0.5 ? 'warn' : ''}`}>${seconds(row.p99)}</td>
+        <td class=${`n ${row.panics > 0.5 ? 'bad' : ''}`}>${row.panics > 0.5
+          ? html`<a href=${href('/panics', { service: row.name })}>${short(Math.round(row.panics))}</a>` : '0'}</td>
+        <td><${Spark} points=${row.trend} label=${`traffic of ${row.name}`} /></td>
+        <td>${row.version ?? '–'}</td>
+        <td class="links"><a href=${href('/logs', { q: `service.name:"${row.name}"` })}>logs</a>
+          ${' '}<a href=${href('/traces', { service: row.name })}>traces</a></td>
+      </tr>`)}</tbody></table></div>
+    <h2>Requests per second</h2>
+    <${Chart} series=${trend} label="requests per second by service" unit=${(v) => `${short(v)}/s`} from=${from} to=${to} />`;
+}

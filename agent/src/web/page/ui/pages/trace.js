@@ -1,0 +1,47 @@
+// One trace: its waterfall, and the log records of the same id on the same axis.
+import { html } from '../vendor/preact.js';
+import { href } from '../location.js';
+import { getJson, search, useData } from '../api.js';
+import { clock, seconds } from '../format.js';
+import { State } from '../parts/state.js';
+import { Waterfall } from '../parts/waterfall.js';
+import { Line } from './logs.js';
+import { summary } from './traces.js';
+
+async function load(id, signal) {
+  const spans = await getJson(`/api/v2/trace/${encodeURIComponent(id)}`, signal).catch((error) => {
+    if (signal.aborted) throw error;
+    return [];
+  });
+  const logs = await search('logs-*', {
+    query: { bool: { filter: [{ term: { 'trace.id': id } }] } }, size: 500, sort: [{ '@timestamp': 'asc' }],
+  }, signal);
+  return { spans, hits: logs.hits.hits };
+}
+
+export function Trace({ id, stamp }) {
+  const state = useData((signal) => load(id, signal), [id, stamp]);
+  const spans = state.data?.spans ?? [];
+  const hits = state.data?.hits ?? [];
+  const about = spans.length ? summary(spans) : null;
+  const request = spans.map((s) => s.tags?.['http.request.id']).find(Boolean);
+  const service = about?.root.localEndpoint?.serviceName;
+  const marks = hits.map((hit) => ({
+    at: Date.parse(hit._source['@timestamp']), level: hit._source['log.level'] ?? '', text: hit._source.message ?? '',
+  }));
+  const panicked = hits.some((hit) => hit._source['error.fingerprint']);
+  return html`
+    <h1>${about?.root.name ?? 'Trace'} <small class="id">${id}</small></h1>
+    <${State} ...${state} empty=${state.data && !spans.length && !hits.length && html`<p class="empty">No span and no log record has this
+        id. It may not have arrived yet, or it is older than the store keeps (spans 7 days, logs 30).</p>`}>
+      ${about && html`<p class="note">${clock(about.start)} · ${seconds(about.length)} · ${about.count} spans · ${about.services.join(', ')}
+        ${panicked && html` · <span class="badge failed">panic</span>`}</p>
+        <p class="links">${request && html`<a href=${href('/logs', { q: `request_id:"${request}"`, from: about.start - 60000, to: about.start + about.length * 1000 + 60000 })}>logs of this request</a>`}
+          ${service && html` <a href=${href('/explore', { service })}>metrics of ${service}</a>`}
+          ${panicked && html` <a href=${href('/panics', { service })}>panics of ${service}</a>`}</p>
+        <${Waterfall} spans=${spans} marks=${marks} />`}
+      <h2>Logs of this trace</h2>
+      ${hits.length ? html`<ol class="records">${hits.map((hit) => html`<${Line} key=${hit._id} hit=${hit} />`)}</ol>`
+        : html`<p class="empty">No log record has this trace id.</p>`}
+    <//>`;
+}

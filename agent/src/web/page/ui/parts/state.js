@@ -1,0 +1,36 @@
+// What stands where data would: loading, an error with its reason, or why there is none yet.
+import { html, useState } from '../vendor/preact.js';
+
+/** Shows `children` when there is data; otherwise says what is the matter. */
+export function State({ error, loading, data, empty, children }) {
+  return html`
+    ${error && html`<p class="error" role="alert">${error}</p>`}
+    ${!data && loading && html`<p class="empty" aria-live="polite">Loading…</p>`}
+    ${data && empty ? empty : data ? children : null}`;
+}
+
+/** A command that can be copied. */
+export function Command({ text }) {
+  const [done, setDone] = useState(false);
+  const copy = async () => {
+    await navigator.clipboard?.writeText(text);
+    setDone(true);
+    setTimeout(() => setDone(false), 1500);
+  };
+  return html`<div class="command"><pre tabindex="0">${text}</pre><button class="quiet small" onClick=${copy}>${done ? 'copied' : 'copy'}</button></div>`;
+}
+
+const host = location.hostname;
+
+/** How to send the first of each signal, ready to paste. */
+export const FIRST = {
+  metric: `printf 'kittenserver.handlers.hello.called:1|c|#environment:dev,host:laptop\\nkittenserver.handlers.hello.success:1|c|#environment:dev,host:laptop\\nkittenserver.handlers.hello.timing:12|ms|#environment:dev,host:laptop' | nc -u -w1 ${host} 9125`,
+  log: `echo '{"message":"hello","level":"info","service":"kittenserver"}' | nc -w1 ${host} 5000`,
+  span: `curl -s http://${host}:9411/api/v2/spans -H 'content-type: application/json' -d "[{\\"traceId\\":\\"$(openssl rand -hex 16)\\",\\"id\\":\\"$(openssl rand -hex 8)\\",\\"name\\":\\"get /hello\\",\\"kind\\":\\"SERVER\\",\\"timestamp\\":$(date +%s)000000,\\"duration\\":12000,\\"localEndpoint\\":{\\"serviceName\\":\\"kittenserver\\"}}]"`,
+};
+
+/** An empty state that says how to fill it. */
+export function Nothing({ what, kind, why }) {
+  return html`<section class="nothing"><h2>No ${what} here yet</h2><p>${why ?? `Nothing has arrived in this time range.`}
+    Send the first one from a shell:</p><${Command} text=${FIRST[kind]} /></section>`;
+}
