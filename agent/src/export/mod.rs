@@ -3,6 +3,8 @@
 //! Exporters neither retry nor keep anything: the pump between queue and exporter does both, so that one
 //! implementation of backoff, dead letters and accounting serves all of them.
 
+pub mod remote_write;
+
 use std::future::Future;
 use std::time::Duration;
 

@@ -4,3 +4,4 @@ pub mod explain;
 pub mod line;
 pub mod mapping;
 pub mod naming;
+pub mod statsd_exporter;
