@@ -1,0 +1,239 @@
+//! All series: the lookup from a sample to its series, their creation within a budget, and their end.
+//!
+//! A known sample costs one hash, one look into a shard and one update of its series. Everything else happens once
+//! for each series: tags are read, the name is resolved, labels are put in order. Scrapes read series by pages and
+//! never hold a lock that an update needs for longer than it takes to copy a page of pointers.
+
+pub mod cache;
+mod create;
+pub mod family;
+pub mod series;
+mod walk;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use arc_swap::ArcSwap;
+use parking_lot::RwLock;
+
+use self::cache::{Cache, Entry, Target};
+use self::family::Family;
+use self::series::{Series, Value};
+use super::line::{self, Dialect, Kind, Refusal, Sample, Sink};
+use super::naming::Rules;
+use super::settings::{Budget, Settings};
+use super::tally::{Batch, Lost, Tally};
+use crate::hooks::LogLineHook;
+
+/// All series of the metrics lane.
+pub struct Registry {
+    cache: Cache,
+    families: RwLock<BTreeMap<Box<str>, Arc<Family>>>,
+    rules: ArcSwap<Rules>,
+    dialect: Dialect,
+    budget: Budget,
+    set_window: u64,
+    reserved: Vec<String>,
+    /// What the lane counts of itself.
+    pub tally: Tally,
+    live: AtomicUsize,
+    /// Estimate of the bytes that series take.
+    bytes: AtomicUsize,
+    log_line: Option<LogLineHook>,
+}
+
+impl Registry {
+    /// An empty registry. `reserved` are prefixes of metric names, beside the agent's own, that no input may use.
+    pub fn new(settings: &Settings, rules: Rules, reserved: &[&str], log_line: Option<LogLineHook>) -> Self {
+        let own = sightline_instrument::wire::metric::AGENT_PREFIX;
+        Registry {
+            cache: Cache::new(),
+            families: RwLock::default(),
+            rules: ArcSwap::from_pointee(rules),
+            dialect: settings.dialect,
+            budget: settings.budget.clone(),
+            set_window: settings.set_window.0.as_secs().max(1),
+            reserved: reserved.iter().chain([&own]).map(|&prefix| prefix.to_owned()).collect(),
+            tally: Tally::new(),
+            live: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            log_line,
+        }
+    }
+
+    /// Replaces the rules: series stay, names are resolved anew.
+    pub fn set_rules(&self, rules: Rules) {
+        self.rules.store(Arc::new(rules));
+        self.cache.retain(|_| false);
+    }
+
+    /// The rules in force.
+    pub fn rules(&self) -> Arc<Rules> {
+        self.rules.load_full()
+    }
+
+    /// Takes the lines of one datagram, or of one stretch of a stream, at a time in seconds since the epoch.
+    pub fn ingest(&self, lines: &[u8], now: u64, batch: &mut Batch) {
+        let mut ingest = Ingest { registry: self, now, batch };
+        let mut rest = lines;
+        while !rest.is_empty() {
+            let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            ingest.line(&rest[..end]);
+            rest = rest.get(end + 1..).unwrap_or_default();
+        }
+    }
+
+    /// Takes one line without its newline.
+    pub fn ingest_line(&self, line: &[u8], now: u64, batch: &mut Batch) {
+        Ingest { registry: self, now, batch }.line(line);
+    }
+
+    /// How many series there are.
+    pub fn len(&self) -> usize {
+        self.live.load(Relaxed)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Ends series that were silent for longer than they may be, and measures what the others take.
+    pub fn sweep(&self, now: u64) {
+        let mut bytes = 0;
+        let mut ended = 0;
+        for family in self.all_families() {
+            let mut series = family.series.lock();
+            series.retain(|s| {
+                let stale = s.0.is_stale(now);
+                if stale {
+                    s.0.ended.store(true, Relaxed);
+                    ended += 1;
+                } else {
+                    bytes += s.0.heap_bytes() + create::SERIES_BYTES;
+                }
+                !stale
+            });
+            bytes += create::FAMILY_BYTES + 2 * family.name.len();
+        }
+        if ended > 0 {
+            self.families.write().retain(|_, family| !family.series.lock().is_empty());
+            self.live.fetch_sub(ended, Relaxed);
+            let mut batch = Batch { expired: ended as u64, ..Batch::default() };
+            self.tally.flush(&mut batch);
+        }
+        bytes += self.cache.retain(|target| match target {
+            Target::Series(series) | Target::Folded(series) => !series.ended.load(Relaxed),
+            Target::Refused(_) | Target::Lost(_) => true,
+        });
+        self.bytes.store(bytes, Relaxed);
+        metrics::gauge!("sightline_series").set(self.len() as f64);
+        metrics::gauge!("sightline_series_bytes").set(bytes as f64);
+        metrics::gauge!("sightline_series_cache_entries").set(self.cache.len() as f64);
+    }
+
+    /// A copy of the list of metrics, in order.
+    pub fn all_families(&self) -> Vec<Arc<Family>> {
+        self.families.read().values().cloned().collect()
+    }
+
+    fn apply(&self, series: &Series, sample: &Sample<'_>, scale: f64, now: u64) {
+        series.touch(now);
+        let mut value = if sample.kind == Kind::Timer { sample.value / 1000.0 } else { sample.value };
+        if scale != 1.0 {
+            value *= scale;
+        }
+        match &series.value {
+            Value::Counter(number) => number.add(value),
+            Value::Gauge(number) if sample.relative => number.add(value),
+            Value::Gauge(number) => number.set(value),
+            Value::Histogram(histogram) => histogram.lock().observe(value, sample.weight),
+            Value::Summary(summary) => summary.lock().observe(value, sample.weight, now),
+            Value::Set(set) => set.lock().insert(self.cache.hash_bytes(sample.member), now),
+        }
+    }
+}
+
+/// Takes what lines hold into the registry.
+struct Ingest<'r, 'b> {
+    registry: &'r Registry,
+    now: u64,
+    batch: &'b mut Batch,
+}
+
+impl Ingest<'_, '_> {
+    #[inline]
+    fn line(&mut self, line: &[u8]) {
+        if !line.is_empty() {
+            self.batch.lines += 1;
+            line::parse(line, self.registry.dialect, self);
+        }
+    }
+
+    /// False if the series has ended and must be looked up anew.
+    #[inline]
+    fn known(&mut self, entry: &Entry, sample: &Sample<'_>) -> bool {
+        match &entry.target {
+            Target::Series(series) | Target::Folded(series) => {
+                if series.ended.load(Relaxed) {
+                    return false;
+                }
+                self.registry.apply(series, sample, entry.scale, self.now);
+                self.batch.applied += 1;
+                self.batch.folded += u64::from(matches!(entry.target, Target::Folded(_)));
+            }
+            Target::Refused(reason) => {
+                self.batch.received -= 1;
+                self.batch.refuse(*reason);
+            }
+            Target::Lost(reason) => self.batch.lose(*reason, 1),
+        }
+        self.batch.tagged += u64::from(entry.tagged);
+        self.batch.bad_tags += u64::from(entry.bad_tags);
+        true
+    }
+
+    #[cold]
+    fn unknown(&mut self, sample: &Sample<'_>, hash: u64) {
+        let entry = self.registry.resolve(sample, hash, self.now, self.batch);
+        match entry {
+            Ok((series, scale, folded)) => {
+                self.registry.apply(&series, sample, scale, self.now);
+                self.batch.applied += 1;
+                self.batch.folded += u64::from(folded);
+            }
+            Err(create::Denied::Refused(reason)) => {
+                self.batch.received -= 1;
+                self.batch.refuse(reason);
+            }
+            Err(create::Denied::Lost(reason)) => self.batch.lose(reason, 1),
+        }
+    }
+}
+
+impl Sink for Ingest<'_, '_> {
+    #[inline]
+    fn sample(&mut self, sample: &Sample<'_>) {
+        self.batch.received += 1;
+        self.batch.kinds[sample.kind as usize] += 1;
+        let registry = self.registry;
+        let hash = registry.cache.hash(sample);
+        if registry.cache.with(hash, sample, |entry| self.known(entry, sample)) {
+            self.batch.cache_hits += 1;
+        } else {
+            self.unknown(sample, hash);
+        }
+    }
+
+    fn refuse(&mut self, reason: Refusal) {
+        self.batch.refuse(reason);
+    }
+
+    fn ignore_field(&mut self) {
+        self.batch.ignored_fields += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests;
