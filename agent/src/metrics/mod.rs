@@ -2,10 +2,13 @@
 
 pub mod explain;
 pub mod histogram;
+pub mod http;
 pub mod line;
 pub mod mapping;
 pub mod naming;
+pub mod receive;
 pub mod registry;
+pub mod render;
 pub mod set;
 pub mod settings;
 pub mod sparse;
@@ -13,5 +16,6 @@ pub mod statsd_exporter;
 pub mod summary;
 pub mod tally;
 
+pub use receive::{Handle, Hooks, StartError, start};
 pub use registry::Registry;
 pub use settings::Settings;

@@ -11,8 +11,9 @@ pub mod series;
 mod walk;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use parking_lot::RwLock;
@@ -23,7 +24,7 @@ use self::series::{Series, Value};
 use super::line::{self, Dialect, Kind, Refusal, Sample, Sink};
 use super::naming::Rules;
 use super::settings::{Budget, Settings};
-use super::tally::{Batch, Lost, Tally};
+use super::tally::{Batch, Tally};
 use crate::hooks::LogLineHook;
 
 /// All series of the metrics lane.
@@ -38,14 +39,15 @@ pub struct Registry {
     /// What the lane counts of itself.
     pub tally: Tally,
     live: AtomicUsize,
+    has_ttl: AtomicBool,
     /// Estimate of the bytes that series take.
     bytes: AtomicUsize,
-    log_line: Option<LogLineHook>,
+    log_line: OnceLock<LogLineHook>,
 }
 
 impl Registry {
     /// An empty registry. `reserved` are prefixes of metric names, beside the agent's own, that no input may use.
-    pub fn new(settings: &Settings, rules: Rules, reserved: &[&str], log_line: Option<LogLineHook>) -> Self {
+    pub fn new(settings: &Settings, rules: Rules, reserved: &[&str]) -> Self {
         let own = sightline_instrument::wire::metric::AGENT_PREFIX;
         Registry {
             cache: Cache::new(),
@@ -57,8 +59,9 @@ impl Registry {
             reserved: reserved.iter().chain([&own]).map(|&prefix| prefix.to_owned()).collect(),
             tally: Tally::new(),
             live: AtomicUsize::new(0),
+            has_ttl: AtomicBool::new(false),
             bytes: AtomicUsize::new(0),
-            log_line,
+            log_line: OnceLock::new(),
         }
     }
 
@@ -84,9 +87,14 @@ impl Registry {
         }
     }
 
-    /// Takes one line without its newline.
-    pub fn ingest_line(&self, line: &[u8], now: u64, batch: &mut Batch) {
-        Ingest { registry: self, now, batch }.line(line);
+    /// Where DogStatsD events and service checks go. The first call counts.
+    pub fn on_log_line(&self, hook: LogLineHook) {
+        let _ = self.log_line.set(hook);
+    }
+
+    /// Whether any series may end by silence.
+    pub fn has_ttl(&self) -> bool {
+        self.has_ttl.load(Relaxed)
     }
 
     /// How many series there are.
@@ -136,6 +144,14 @@ impl Registry {
     /// A copy of the list of metrics, in order.
     pub fn all_families(&self) -> Vec<Arc<Family>> {
         self.families.read().values().cloned().collect()
+    }
+
+    /// Up to `most` metrics after the one called `after`, in order.
+    pub fn family_page(&self, after: Option<&str>, most: usize, into: &mut Vec<Arc<Family>>) {
+        into.clear();
+        let families = self.families.read();
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        into.extend(families.range::<str, _>((from, Bound::Unbounded)).take(most).map(|(_, f)| Arc::clone(f)));
     }
 
     fn apply(&self, series: &Series, sample: &Sample<'_>, scale: f64, now: u64) {

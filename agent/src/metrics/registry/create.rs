@@ -19,7 +19,7 @@ pub(super) const SERIES_BYTES: usize = size_of::<Series>() + 16 + 24 + 32;
 /// What one metric takes at least.
 pub(super) const FAMILY_BYTES: usize = size_of::<Family>() + 16 + 120 + 64;
 /// The value of labels whose series was not kept apart.
-pub const OTHER: &str = "_other";
+const OTHER: &str = "_other";
 /// Series of one metric that fold by service, before all fold into one.
 const FOLDS: usize = 100;
 
@@ -161,6 +161,9 @@ impl Registry {
 
     /// Finds or creates a series; the second value tells whether it is an `_other` one.
     pub(crate) fn series(&self, wanted: Wanted, now: u64, batch: &mut Batch) -> Result<(Arc<Series>, bool), Lost> {
+        if wanted.ttl > 0 {
+            self.has_ttl.store(true, Relaxed);
+        }
         let mut labels = render_labels(wanted.labels.iter().map(|(k, v)| (k.as_str(), v.as_str())));
         loop {
             let families = self.families.read();

@@ -1,12 +1,13 @@
 //! Lines in, samples out.
 
 use super::*;
+use crate::metrics::tally::Lost;
 use crate::units::Bytes;
 
 fn registry_with(change: impl FnOnce(&mut Settings)) -> Registry {
     let mut settings = Settings::default();
     change(&mut settings);
-    Registry::new(&settings, Rules::default(), &[], None)
+    Registry::new(&settings, Rules::default(), &[])
 }
 
 fn feed(registry: &Registry, lines: &str, now: u64) -> Batch {
@@ -131,7 +132,7 @@ fn memory_is_bounded_and_old_series_go_on() {
 #[test]
 fn a_silent_series_ends_and_may_come_back_as_another_type() {
     let rules = Rules { ttl: Some(std::time::Duration::from_secs(10)), ..Rules::default() };
-    let r = Registry::new(&Settings::default(), rules, &[], None);
+    let r = Registry::new(&Settings::default(), rules, &[]);
     feed(&r, "a:5|c", 100);
     r.sweep(109);
     assert_eq!(shown(&r, 109), ["a{} 5"]);

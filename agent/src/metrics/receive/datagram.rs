@@ -1,0 +1,76 @@
+//! Datagrams in batches: one system call for many, one flush of the counts for each batch.
+
+use std::net::UdpSocket;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixDatagram;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use super::{now, sys};
+use crate::metrics::registry::Registry;
+use crate::metrics::tally::{Batch, Lost};
+
+/// Datagrams taken by one call. Only the pages that datagrams touch are resident.
+const BATCH: usize = 64;
+/// How long a call waits before it looks whether to stop.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// One datagram socket and the thread that reads it.
+pub(super) struct Receiver {
+    socket: OwnedFd,
+    unix: bool,
+}
+
+impl Receiver {
+    pub(super) fn udp(socket: UdpSocket) -> Self {
+        Receiver { socket: socket.into(), unix: false }
+    }
+
+    pub(super) fn unix(socket: UnixDatagram) -> Self {
+        Receiver { socket: socket.into(), unix: true }
+    }
+
+    /// Reads until told to stop, and then what is left.
+    pub(super) fn run(self, registry: &Registry, stop: &AtomicBool) {
+        let socket = self.socket.as_fd();
+        if let Err(error) = sys::prepare(socket, PATIENCE) {
+            tracing::warn!(%error, "cannot set options of a datagram socket");
+        }
+        let mut datagrams = sys::Datagrams::new(BATCH);
+        let mut batch = Batch::default();
+        let mut failures = 0u32;
+        loop {
+            let stopping = stop.load(Relaxed);
+            match datagrams.receive(socket, !stopping) {
+                Ok(0) if stopping => break,
+                Ok(0) => continue,
+                Ok(count) => {
+                    failures = 0;
+                    self.take(registry, &mut datagrams, count, &mut batch);
+                }
+                Err(error) => {
+                    failures += 1;
+                    if stopping || failures > 100 {
+                        tracing::error!(%error, "datagrams cannot be read any more");
+                        break;
+                    }
+                    std::thread::sleep(Duration::from_millis(u64::from(failures.min(50))));
+                }
+            }
+        }
+        registry.tally.flush(&mut batch);
+    }
+
+    fn take(&self, registry: &Registry, datagrams: &mut sys::Datagrams, count: usize, batch: &mut Batch) {
+        let now = now();
+        for at in 0..count {
+            registry.ingest(datagrams.get(at), now, batch);
+        }
+        let packets = if self.unix { &mut batch.unix_packets } else { &mut batch.udp_packets };
+        *packets += count as u64;
+        let missed = datagrams.missed();
+        batch.received += missed;
+        batch.lose(Lost::Kernel, missed);
+        registry.tally.flush(batch);
+    }
+}
