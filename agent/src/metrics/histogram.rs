@@ -164,9 +164,10 @@ impl Histogram {
     /// Bytes on the heap.
     pub fn heap_bytes(&self) -> usize {
         self.classic.len() * 8
-            + self.native.as_ref().map_or(0, |n| {
-                size_of::<Native>() + n.positive.heap_bytes() + n.negative.heap_bytes()
-            })
+            + self
+                .native
+                .as_ref()
+                .map_or(0, |n| size_of::<Native>() + n.positive.heap_bytes() + n.negative.heap_bytes())
             + self.exemplars.as_ref().map_or(0, |e| e.len() * size_of::<Option<Exemplar>>())
     }
 }

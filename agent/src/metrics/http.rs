@@ -116,7 +116,12 @@ mod tests {
     async fn serves_everything_and_its_own() {
         let (response, body) = get(&[]).await;
         let text = String::from_utf8(body).unwrap();
-        assert!(response.headers()[header::CONTENT_TYPE].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
+        assert!(
+            response.headers()[header::CONTENT_TYPE]
+                .to_str()
+                .unwrap()
+                .starts_with("text/plain; version=0.0.4")
+        );
         assert_eq!(text.matches("\nm{").count(), 5000);
         assert!(text.ends_with("# TYPE sightline_x gauge\nsightline_x 1\n"));
     }
@@ -129,7 +134,9 @@ mod tests {
         let mut unpacked = Vec::new();
         flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut unpacked).unwrap();
         assert_eq!(unpacked, plain);
-        assert!(get(&[("accept-encoding", "gzip;q=0")]).await.0.headers().get(header::CONTENT_ENCODING).is_none());
+        assert!(
+            get(&[("accept-encoding", "gzip;q=0")]).await.0.headers().get(header::CONTENT_ENCODING).is_none()
+        );
     }
 
     #[tokio::test]

@@ -151,7 +151,9 @@ impl Registry {
         into.clear();
         let families = self.families.read();
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        into.extend(families.range::<str, _>((from, Bound::Unbounded)).take(most).map(|(_, f)| Arc::clone(f)));
+        into.extend(
+            families.range::<str, _>((from, Bound::Unbounded)).take(most).map(|(_, f)| Arc::clone(f)),
+        );
     }
 
     fn apply(&self, series: &Series, sample: &Sample<'_>, scale: f64, now: u64) {

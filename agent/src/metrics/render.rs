@@ -44,7 +44,9 @@ impl Format {
                 }
             }
             let format = match kind {
-                "application/openmetrics-text" if matches!(version, "" | "0.0.1" | "1.0.0") => Format::OpenMetrics,
+                "application/openmetrics-text" if matches!(version, "" | "0.0.1" | "1.0.0") => {
+                    Format::OpenMetrics
+                }
                 "text/plain" | "text/*" | "*/*" if matches!(version, "" | "0.0.4") => Format::Text,
                 _ => continue,
             };
@@ -59,7 +61,9 @@ impl Format {
     pub fn content_type(self) -> &'static str {
         match self {
             Format::Text => "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
-            Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
+            Format::OpenMetrics => {
+                "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
+            }
         }
     }
 }

@@ -75,7 +75,8 @@ impl Summary {
 
     /// Frees the steps that left the window.
     pub fn expire(&mut self, now: u64) {
-        let oldest = (now / self.step_seconds() + 1).saturating_sub(u64::from(self.options.age_buckets.max(1)));
+        let oldest =
+            (now / self.step_seconds() + 1).saturating_sub(u64::from(self.options.age_buckets.max(1)));
         self.steps.retain(|step| step.number >= oldest);
     }
 
@@ -128,7 +129,8 @@ impl Summary {
 
     /// Bytes on the heap.
     pub fn heap_bytes(&self) -> usize {
-        self.steps.capacity() * size_of::<Step>() + self.steps.iter().map(|s| s.held.heap_bytes()).sum::<usize>()
+        self.steps.capacity() * size_of::<Step>()
+            + self.steps.iter().map(|s| s.held.heap_bytes()).sum::<usize>()
     }
 }
 

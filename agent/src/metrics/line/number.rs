@@ -1,7 +1,8 @@
 //! Numbers as StatsD clients write them: the short decimal ones fast and exact, the rest by the standard library.
 
 /// Powers of ten that a double holds exactly.
-const EXACT: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+const EXACT: [f64; 16] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
 /// Reads a number; `None` if it is none. May return NaN and infinities, which only the caller can judge.
 ///

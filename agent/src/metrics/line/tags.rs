@@ -118,7 +118,13 @@ mod tests {
 
     #[test]
     fn each_style_can_be_switched_off() {
-        let off = Dialect { dogstatsd: false, influxdb: false, librato: false, signalfx: false, ..Dialect::default() };
+        let off = Dialect {
+            dogstatsd: false,
+            influxdb: false,
+            librato: false,
+            signalfx: false,
+            ..Dialect::default()
+        };
         assert_eq!(identity("a:1|c|#k:v", off), "a{}");
         assert_eq!(identity("a,k=v:1|c", off), "a,k=v{}");
         assert_eq!(identity("a#k=v:1|c", off), "a#k=v{}");

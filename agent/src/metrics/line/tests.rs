@@ -76,7 +76,10 @@ fn a_rate_is_a_weight() {
 
 #[test]
 fn values_are_packed_for_every_type_but_sets() {
-    assert_eq!(trace("a:1:2:x:3|ms|#t:v"), "a Timer 1 #t:v; a Timer 2 #t:v; ! malformed_value; a Timer 3 #t:v");
+    assert_eq!(
+        trace("a:1:2:x:3|ms|#t:v"),
+        "a Timer 1 #t:v; a Timer 2 #t:v; ! malformed_value; a Timer 3 #t:v"
+    );
     assert_eq!(trace("a:1:2|c|@0.5"), "a Counter 2; a Counter 4");
     assert_eq!(trace("a:10:+5:-3|g"), "a Gauge 10; a Gauge rel 5; a Gauge rel -3");
 }
@@ -142,7 +145,9 @@ fn events_and_checks_are_read() {
         tags: "a:b",
     };
     assert_eq!(check, format!("{expected:?}"));
-    for bad in ["_e{5,4}:ab|c", "_e{0,1}:|x", "_e{x,1}:a|b", "_e{18446744073709551615,1}:a|b", "_sc|db", "_sc|db|9"] {
+    for bad in
+        ["_e{5,4}:ab|c", "_e{0,1}:|x", "_e{x,1}:a|b", "_e{18446744073709551615,1}:a|b", "_sc|db", "_sc|db|9"]
+    {
         assert_eq!(trace(bad), "! malformed_event", "{bad}");
     }
 }

@@ -27,8 +27,8 @@ pub(super) fn all(settings: &Settings) -> Result<Sockets, StartError> {
     let fails = |what: String, setting| move |source| StartError::Bind { what, setting, source };
     let mut sockets = Sockets::default();
     if !settings.listen_udp.is_empty() {
-        sockets.udp = udp(settings)
-            .map_err(fails(format!("udp {}", settings.listen_udp), "metrics.listen_udp"))?;
+        sockets.udp =
+            udp(settings).map_err(fails(format!("udp {}", settings.listen_udp), "metrics.listen_udp"))?;
     }
     if !settings.listen_tcp.is_empty() {
         let tcp = tcp(&settings.listen_tcp)
@@ -107,14 +107,19 @@ fn receive_buffer(socket: &Socket, settings: &Settings) {
     if wanted == 0 {
         return;
     }
-    if let Err(error) = super::sys::force_receive_buffer(socket, wanted).or_else(|_| socket.set_recv_buffer_size(wanted))
+    if let Err(error) =
+        super::sys::force_receive_buffer(socket, wanted).or_else(|_| socket.set_recv_buffer_size(wanted))
     {
         tracing::warn!(%error, wanted, "cannot set the receive buffer of a socket");
     }
     // The kernel doubles what it grants, for its own bookkeeping.
     let granted = socket.recv_buffer_size().unwrap_or(0) / 2;
     if granted < wanted {
-        tracing::warn!(wanted, granted, "the receive buffer is smaller than asked for: raise net.core.rmem_max");
+        tracing::warn!(
+            wanted,
+            granted,
+            "the receive buffer is smaller than asked for: raise net.core.rmem_max"
+        );
     }
 }
 

@@ -171,7 +171,12 @@ async fn silence(stop: &mut watch::Receiver<bool>, idle: Option<Duration>) {
 }
 
 /// Reads one connection to its end, until it is silent for too long, or, at a stop, until nothing is left to read.
-async fn connection(stream: impl Source, registry: &Registry, limits: &Limits, mut stop: watch::Receiver<bool>) {
+async fn connection(
+    stream: impl Source,
+    registry: &Registry,
+    limits: &Limits,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut lines = Lines::new(limits.max_line);
     let mut batch = Batch::default();
     loop {

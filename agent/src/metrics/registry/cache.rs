@@ -74,7 +74,8 @@ impl Cache {
     /// Hashes what identifies a sample.
     #[inline]
     pub fn hash(&self, sample: &Sample<'_>) -> u64 {
-        let mut hash = self.hash_bytes(sample.name) ^ (sample.kind as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut hash =
+            self.hash_bytes(sample.name) ^ (sample.kind as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         if !sample.tags.is_empty() {
             hash = hash.rotate_left(23) ^ self.hash_bytes(sample.tags);
         }

@@ -143,7 +143,8 @@ impl Registry {
     /// Shows the outcomes that alerts ask for at 0, so that a first failure is a step and not a beginning.
     fn register_outcomes(&self, like: &Wanted, now: u64, batch: &mut Batch) {
         for registered in outcome::REGISTERED {
-            let mut labels: Vec<_> = like.labels.iter().filter(|(k, _)| k != label::OUTCOME).cloned().collect();
+            let mut labels: Vec<_> =
+                like.labels.iter().filter(|(k, _)| k != label::OUTCOME).cloned().collect();
             labels.push((label::OUTCOME.to_owned(), registered.to_owned()));
             labels.sort_by(|a, b| a.0.cmp(&b.0));
             let wanted = Wanted {
@@ -160,7 +161,12 @@ impl Registry {
     }
 
     /// Finds or creates a series; the second value tells whether it is an `_other` one.
-    pub(crate) fn series(&self, wanted: Wanted, now: u64, batch: &mut Batch) -> Result<(Arc<Series>, bool), Lost> {
+    pub(crate) fn series(
+        &self,
+        wanted: Wanted,
+        now: u64,
+        batch: &mut Batch,
+    ) -> Result<(Arc<Series>, bool), Lost> {
         if wanted.ttl > 0 {
             self.has_ttl.store(true, Relaxed);
         }
@@ -212,7 +218,8 @@ impl Registry {
     }
 
     fn is_full(&self) -> bool {
-        self.live.load(Relaxed) >= self.budget.series || self.bytes.load(Relaxed) as u64 >= self.budget.memory.0
+        self.live.load(Relaxed) >= self.budget.series
+            || self.bytes.load(Relaxed) as u64 >= self.budget.memory.0
     }
 
     fn create_family(&self, wanted: &Wanted) -> Result<(), Lost> {

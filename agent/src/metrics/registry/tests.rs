@@ -44,12 +44,15 @@ fn the_convention_shows_outcomes_before_they_happen() {
     let r = registry_with(|_| {});
     feed(&r, "prod.h1.kit.handlers.list.called:1|c", 1);
     let of = |outcome| {
-        format!("instrument_outcomes_total{{environment=prod,group=handlers,host=h1,outcome={outcome},segment=list,service=kit}} 0")
+        format!(
+            "instrument_outcomes_total{{environment=prod,group=handlers,host=h1,outcome={outcome},segment=list,service=kit}} 0"
+        )
     };
     assert_eq!(
         shown(&r, 1),
         [
-            "instrument_calls_total{environment=prod,group=handlers,host=h1,segment=list,service=kit} 1".to_owned(),
+            "instrument_calls_total{environment=prod,group=handlers,host=h1,segment=list,service=kit} 1"
+                .to_owned(),
             of("failed"),
             of("panic"),
             of("success"),
@@ -105,8 +108,7 @@ fn a_folded_series_of_the_convention_keeps_its_service() {
     let r = registry_with(|s| s.budget.series_per_metric = 2);
     let lines: String = (0..5).map(|i| format!("prod.h.kit.http.id{i}.size:1|g\n")).collect();
     feed(&r, &lines, 1);
-    let other =
-        "instrument_gauge{environment=prod,group=_other,host=_other,measure=_other,segment=_other,service=kit} 1";
+    let other = "instrument_gauge{environment=prod,group=_other,host=_other,measure=_other,segment=_other,service=kit} 1";
     assert!(shown(&r, 1).contains(&other.to_owned()), "{:?}", shown(&r, 1));
 }
 
@@ -124,8 +126,11 @@ fn memory_is_bounded_and_old_series_go_on() {
     assert!(r.bytes.load(Relaxed) < (1 << 20) + (1 << 18), "{}", r.bytes.load(Relaxed));
     feed(&r, "old:1|c", 1);
     assert!(shown(&r, 1).contains(&"old{} 2".to_owned()));
-    let totals: f64 =
-        shown(&r, 1).iter().filter(|s| s.starts_with("a{")).map(|s| s.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum();
+    let totals: f64 = shown(&r, 1)
+        .iter()
+        .filter(|s| s.starts_with("a{"))
+        .map(|s| s.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+        .sum();
     assert_eq!(totals, 20_000.0);
 }
 
@@ -148,7 +153,8 @@ fn a_silent_series_ends_and_may_come_back_as_another_type() {
 #[test]
 fn the_ledger_adds_up_over_every_kind_of_line() {
     let r = registry_with(|s| s.budget.series_per_metric = 2);
-    let lines = "a:1|c\na:1|g\nb,x=1:1|c|#y:2\nb:NaN|g\nc:1|c|#i:1\nc:1|c|#i:2\nc:1|c|#i:3\nnope\nd:1:2:z|ms\nsay";
+    let lines =
+        "a:1|c\na:1|g\nb,x=1:1|c|#y:2\nb:NaN|g\nc:1|c|#i:1\nc:1|c|#i:2\nc:1|c|#i:3\nnope\nd:1:2:z|ms\nsay";
     for _ in 0..2 {
         let batch = feed(&r, lines, 1);
         let lost: u64 = batch.lost.iter().sum();

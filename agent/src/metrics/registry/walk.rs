@@ -25,7 +25,9 @@ impl Registry {
                         read_labels(&series.labels).map(|(k, v)| (k, unescape(v))).collect();
                     let labels: Vec<(&str, &str)> = owned.iter().map(|(k, v)| (*k, v.as_ref())).collect();
                     match &series.value {
-                        Value::Counter(number) | Value::Gauge(number) => each(&family.name, &labels, number.get()),
+                        Value::Counter(number) | Value::Gauge(number) => {
+                            each(&family.name, &labels, number.get())
+                        }
                         Value::Set(set) => {
                             let size = set.lock().size(now);
                             each(&family.name, &labels, size);

@@ -32,8 +32,14 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        let cases =
-            [(0.0, "0"), (-0.0, "-0"), (12.0, "12"), (0.001, "0.001"), (1e21, "1e21"), (f64::INFINITY, "+Inf")];
+        let cases = [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (12.0, "12"),
+            (0.001, "0.001"),
+            (1e21, "1e21"),
+            (f64::INFINITY, "+Inf"),
+        ];
         for (value, text) in cases {
             let mut out = Vec::new();
             write_number(&mut out, value);

@@ -13,10 +13,8 @@ pub fn convert(text: &str, format: Format) -> Vec<u8> {
 /// Counters are named without `_total` in their head, or are of unknown type if their name has none; empty lines go.
 fn open_metrics(text: &str) -> Vec<u8> {
     let mut out = String::with_capacity(text.len() + 64);
-    let counters: Vec<&str> = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
-        .collect();
+    let counters: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         let head = line.strip_prefix("# ").and_then(|rest| {
             let (word, rest) = rest.split_once(' ')?;

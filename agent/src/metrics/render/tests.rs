@@ -76,7 +76,8 @@ fn pages_join_without_gap_or_overlap() {
 
 #[test]
 fn the_scraper_chooses() {
-    let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1";
+    let prometheus =
+        "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1";
     assert_eq!(Format::negotiate(prometheus), Format::OpenMetrics);
     assert_eq!(Format::negotiate("text/plain"), Format::Text);
     assert_eq!(Format::negotiate(""), Format::Text);

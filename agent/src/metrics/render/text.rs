@@ -131,7 +131,11 @@ fn bound(out: &mut Vec<u8>, key: &[u8], labels: &[u8], format: Format, value: f6
     }
     out.extend_from_slice(key);
     out.extend_from_slice(b"=\"");
-    if format == Format::OpenMetrics { write_float(out, value) } else { write_number(out, value) }
+    if format == Format::OpenMetrics {
+        write_float(out, value)
+    } else {
+        write_number(out, value)
+    }
     out.push(b'"');
 }
 
