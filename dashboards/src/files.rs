@@ -1,25 +1,39 @@
 //! The generated files: their paths, their text, and how they are compared with what is committed.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::boards;
+use crate::settings::Settings;
+use crate::{boards, elasticsearch, kibana, rules};
 
 /// Every generated file: path below this package's folder, and text.
-pub fn all() -> BTreeMap<PathBuf, String> {
-    boards::all()
-        .iter()
-        .map(|board| (Path::new("grafana").join(board.file()), pretty(board.render())))
-        .collect()
+///
+/// # Errors
+/// When the committed settings are not valid.
+pub fn all() -> anyhow::Result<BTreeMap<PathBuf, String>> {
+    let settings = Settings::committed()?;
+    let boards =
+        boards::all().into_iter().map(|board| (Path::new("grafana").join(board.file()), pretty(board.render())));
+    let rules = rules::all(&settings)
+        .into_iter()
+        .map(|file| (Path::new("alerts").join(format!("{}.rules.yml", file.name)), file.render(&settings)));
+    let json = |folder: &'static str| {
+        move |(name, value): (&'static str, Value)| (Path::new(folder).join(format!("{name}.json")), pretty(value))
+    };
+    let elasticsearch = elasticsearch::all().into_iter().map(json("elasticsearch"));
+    let kibana = kibana::all().into_iter().map(json("kibana"));
+    Ok(boards.chain(rules).chain(elasticsearch).chain(kibana).collect())
 }
 
 /// Writes what differs below `root` and returns the paths written.
-pub fn write(root: &Path) -> io::Result<Vec<PathBuf>> {
+///
+/// # Errors
+/// When the settings are not valid or a file cannot be written.
+pub fn write(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut written = Vec::new();
-    for (path, text) in all() {
+    for (path, text) in all()? {
         let place = root.join(&path);
         if std::fs::read_to_string(&place).is_ok_and(|now| now == text) {
             continue;
@@ -34,12 +48,14 @@ pub fn write(root: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// The paths below `root` whose text is not what would be written.
-pub fn drifted(root: &Path) -> Vec<PathBuf> {
-    all()
-        .into_iter()
-        .filter(|(path, text)| !std::fs::read_to_string(root.join(path)).is_ok_and(|now| now == *text))
-        .map(|(path, _)| path)
-        .collect()
+///
+/// # Errors
+/// When the settings are not valid.
+pub fn drifted(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let differs = |(path, text): &(PathBuf, String)| {
+        !std::fs::read_to_string(root.join(path)).is_ok_and(|now| now == *text)
+    };
+    Ok(all()?.into_iter().filter(differs).map(|(path, _)| path).collect())
 }
 
 /// JSON with sorted keys whatever features serde_json was built with, so that a diff shows changes only.

@@ -4,8 +4,12 @@
 //! what is committed differs from what would be written.
 
 pub mod boards;
+pub mod elasticsearch;
 pub mod files;
 pub mod grafana;
+pub mod kibana;
 pub mod names;
 pub mod promql;
+pub mod rules;
+pub mod settings;
 pub mod uid;

