@@ -17,11 +17,20 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("20-index-template.sightline-audit", stream(&[kind::AUDIT], "365d")),
         ("30-lifecycle-policy.sightline-spans", spans_policy()),
         ("40-legacy-template.sightline-spans", spans_template()),
-        ("50-role.grafana_reader", role(&["monitor"], &["logs-*", "zipkin*"], &["read", "view_index_metadata"])),
-        ("50-role.sightline_writer", role(&["monitor"], &["logs-*"], &["create_doc", "auto_configure", "view_index_metadata"])),
+        (
+            "50-role.grafana_reader",
+            role(&["monitor"], &["logs-*", "zipkin*"], &["read", "view_index_metadata"]),
+        ),
+        (
+            "50-role.sightline_writer",
+            role(&["monitor"], &["logs-*"], &["create_doc", "auto_configure", "view_index_metadata"]),
+        ),
         ("50-role.zipkin", role(&["monitor", "manage_index_templates"], &["zipkin*"], &["all"])),
         ("60-user.grafana_reader", user("grafana_reader", "reads logs and spans for Grafana")),
-        ("60-user.sightline_writer", user("sightline_writer", "appends log records; can neither read nor delete")),
+        (
+            "60-user.sightline_writer",
+            user("sightline_writer", "appends log records; can neither read nor delete"),
+        ),
         ("60-user.zipkin", user("zipkin", "Zipkin's storage")),
     ]
 }
@@ -31,10 +40,26 @@ fn mappings() -> Value {
     let keyword = || json!({ "type": "keyword", "ignore_above": 1024 });
     let mut properties = serde_json::Map::new();
     for name in [
-        field::LEVEL, field::LOGGER, field::SERVICE_NAME, field::SERVICE_VERSION, field::SERVICE_ENVIRONMENT,
-        field::HOST_NAME, field::TRACE_ID, field::SPAN_ID, field::HTTP_REQUEST_ID, field::HTTP_METHOD,
-        field::URL_PATH, field::URL_QUERY, field::EVENT_DATASET, field::EVENT_CATEGORY, field::EVENT_OUTCOME,
-        field::USER_NAME, field::ERROR_TYPE, field::ERROR_FINGERPRINT, field::HANDLER, field::METHOD,
+        field::LEVEL,
+        field::LOGGER,
+        field::SERVICE_NAME,
+        field::SERVICE_VERSION,
+        field::SERVICE_ENVIRONMENT,
+        field::HOST_NAME,
+        field::TRACE_ID,
+        field::SPAN_ID,
+        field::HTTP_REQUEST_ID,
+        field::HTTP_METHOD,
+        field::URL_PATH,
+        field::URL_QUERY,
+        field::EVENT_DATASET,
+        field::EVENT_CATEGORY,
+        field::EVENT_OUTCOME,
+        field::USER_NAME,
+        field::ERROR_TYPE,
+        field::ERROR_FINGERPRINT,
+        field::HANDLER,
+        field::METHOD,
         field::REQUEST_ID,
     ] {
         properties.insert(name.to_owned(), keyword());

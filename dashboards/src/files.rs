@@ -14,13 +14,16 @@ use crate::{boards, elasticsearch, kibana, rules};
 /// When the committed settings are not valid.
 pub fn all() -> anyhow::Result<BTreeMap<PathBuf, String>> {
     let settings = Settings::committed()?;
-    let boards =
-        boards::all().into_iter().map(|board| (Path::new("grafana").join(board.file()), pretty(board.render())));
+    let boards = boards::all()
+        .into_iter()
+        .map(|board| (Path::new("grafana").join(board.file()), pretty(board.render())));
     let rules = rules::all(&settings)
         .into_iter()
         .map(|file| (Path::new("alerts").join(format!("{}.rules.yml", file.name)), file.render(&settings)));
     let json = |folder: &'static str| {
-        move |(name, value): (&'static str, Value)| (Path::new(folder).join(format!("{name}.json")), pretty(value))
+        move |(name, value): (&'static str, Value)| {
+            (Path::new(folder).join(format!("{name}.json")), pretty(value))
+        }
     };
     let elasticsearch = elasticsearch::all().into_iter().map(json("elasticsearch"));
     let kibana = kibana::all().into_iter().map(json("kibana"));

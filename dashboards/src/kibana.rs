@@ -11,9 +11,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
 
 /// The first one is the default.
 fn data_views() -> Value {
-    let view = |id: &str, name: &str, title: &str, time: &str| {
-        json!({ "id": id, "name": name, "title": title, "timeFieldName": time })
-    };
+    let view = |id: &str, name: &str, title: &str, time: &str| json!({ "id": id, "name": name, "title": title, "timeFieldName": time });
     json!([
         view("logs", "Logs", "logs-*", field::TIMESTAMP),
         view("logs-panic", "Panics", "logs-*.panic-*", field::TIMESTAMP),

@@ -1,8 +1,8 @@
 //! Recording rules and alerts, written as the files that Prometheus loads.
 
 mod agent;
-mod slo;
 mod services;
+mod slo;
 mod stack;
 
 use std::fmt::Write as _;
@@ -124,8 +124,11 @@ impl Alert {
 
     fn annotations(&self, settings: &Settings) -> Vec<(&'static str, String)> {
         let links = &settings.links;
-        let filters: Vec<String> =
-            self.filters.iter().map(|label| format!("var-{label}={{{{ $labels.{label} | urlquery }}}}")).collect();
+        let filters: Vec<String> = self
+            .filters
+            .iter()
+            .map(|label| format!("var-{label}={{{{ $labels.{label} | urlquery }}}}"))
+            .collect();
         let separator = if filters.is_empty() { "" } else { "?" };
         let mut out = vec![
             ("summary", self.summary.clone()),
@@ -144,7 +147,10 @@ impl Alert {
         if self.filters.contains(&label::SERVICE) {
             out.push((
                 "traces_url",
-                format!("{}/zipkin/?serviceName={{{{ $labels.service | urlquery }}}}&lookback=1h", links.zipkin),
+                format!(
+                    "{}/zipkin/?serviceName={{{{ $labels.service | urlquery }}}}&lookback=1h",
+                    links.zipkin
+                ),
             ));
         }
         out.push(("runbook_url", format!("{}/{}.md", links.runbooks, self.name)));

@@ -80,14 +80,18 @@ impl Settings {
     /// As for [`Settings::committed`].
     pub fn parse(text: &str) -> anyhow::Result<Self> {
         let settings: Settings = serde_saphyr::from_str(text)?;
-        let named = settings.objectives.services.iter().map(|s| (s.service.as_str(), s.success, s.p99_seconds));
+        let named =
+            settings.objectives.services.iter().map(|s| (s.service.as_str(), s.success, s.p99_seconds));
         let default = settings.objectives.default;
         for (name, success, seconds) in named.chain([("default", default.success, default.p99_seconds)]) {
             anyhow::ensure!(
                 (0.0..100.0).contains(&success),
                 "objectives of {name}: success is a percentage below 100, not {success}: 100 leaves nothing to spend"
             );
-            anyhow::ensure!(seconds > 0.0, "objectives of {name}: p99_seconds has to be above 0, not {seconds}");
+            anyhow::ensure!(
+                seconds > 0.0,
+                "objectives of {name}: p99_seconds has to be above 0, not {seconds}"
+            );
         }
         Ok(settings)
     }
@@ -100,7 +104,8 @@ mod tests {
     #[test]
     fn refuses_promises_that_cannot_be_kept_and_unknown_keys() {
         assert!(Settings::committed().is_ok());
-        let with = |from: &str, to: &str| Settings::parse(&super::TEXT.replace(from, to)).map_err(|e| e.to_string());
+        let with =
+            |from: &str, to: &str| Settings::parse(&super::TEXT.replace(from, to)).map_err(|e| e.to_string());
         assert!(with("success: 99.9", "success: 100").unwrap_err().contains("below 100"));
         assert!(with("p99_seconds: 0.5 }\n  #", "p99_seconds: 0 }\n  #").unwrap_err().contains("above 0"));
         assert!(with("success: 99.9", "succes: 99.9").unwrap_err().contains("succes"));

@@ -58,8 +58,19 @@ fn every_panel_says_what_it_means_and_what_to_do() {
 #[test]
 fn only_panels_that_our_page_draws() {
     let drawn = [
-        "timeseries", "stat", "row", "table", "text", "gauge", "bargauge", "heatmap", "piechart", "logs", "traces",
-        "state-timeline", "barchart",
+        "timeseries",
+        "stat",
+        "row",
+        "table",
+        "text",
+        "gauge",
+        "bargauge",
+        "heatmap",
+        "piechart",
+        "logs",
+        "traces",
+        "state-timeline",
+        "barchart",
     ];
     for (name, panel) in panels() {
         assert!(drawn.contains(&panel["type"].as_str().unwrap()), "{name}: {}", panel["type"]);
@@ -91,7 +102,10 @@ fn links_lead_somewhere() {
         .map(|board| {
             let json = board.render();
             let names = json["templating"]["list"].as_array().unwrap().iter();
-            (json["uid"].as_str().unwrap().to_owned(), names.map(|v| v["name"].as_str().unwrap().to_owned()).collect())
+            (
+                json["uid"].as_str().unwrap().to_owned(),
+                names.map(|v| v["name"].as_str().unwrap().to_owned()).collect(),
+            )
         })
         .collect();
     let mut seen = 0;

@@ -59,7 +59,9 @@ fn health(name: &'static str, comparison: &str, wait: &'static str, severity: Se
         wait: Some(wait),
         severity,
         class: "health",
-        summary: format!("{{{{ $labels.service }}}} ({{{{ $labels.environment }}}}): check {{{{ $labels.check }}}} {verb}"),
+        summary: format!(
+            "{{{{ $labels.service }}}} ({{{{ $labels.environment }}}}): check {{{{ $labels.check }}}} {verb}"
+        ),
         description: "The service measured it itself. Of several checks the one that turned first is the cause.",
         board: uid::HEALTH,
         filters: FILTERS,
@@ -89,7 +91,8 @@ fn silent() -> Alert {
         wait: Some("10m"),
         severity: Severity::Warning,
         class: "availability",
-        summary: "{{ $labels.service }} ({{ $labels.environment }}) reported calls an hour ago and none now".to_owned(),
+        summary: "{{ $labels.service }} ({{ $labels.environment }}) reported calls an hour ago and none now"
+            .to_owned(),
         description: "It is down, has no traffic, or cannot reach the agent.",
         board: uid::SERVICE,
         filters: FILTERS,
@@ -119,8 +122,10 @@ fn dependency() -> Alert {
 }
 
 fn sign_ins() -> Alert {
-    let failures =
-        Select::of(metric::OUTCOMES).eq(label::GROUP, group::AUTH).eq(label::OUTCOME, outcome::FAILED).increase("5m");
+    let failures = Select::of(metric::OUTCOMES)
+        .eq(label::GROUP, group::AUTH)
+        .eq(label::OUTCOME, outcome::FAILED)
+        .increase("5m");
     Alert {
         name: "SignInFailuresHigh",
         expr: format!("{} > 20", sum(&SERVICE, &failures)),

@@ -45,14 +45,17 @@ pub(super) fn alerts() -> Vec<Alert> {
             "a target has more series than sample_limit allows, and is not read at all",
             "Find the service whose segments or hosts multiply; lower the agent's series budget or raise the limit.",
         ),
-        Alert { class: "heartbeat", ..alert(
-            "Watchdog",
-            "vector(1)",
-            None,
-            Severity::None,
-            "alerts flow",
-            "Always fires. A service outside the stack pages when it stops arriving.",
-        ) },
+        Alert {
+            class: "heartbeat",
+            ..alert(
+                "Watchdog",
+                "vector(1)",
+                None,
+                Severity::None,
+                "alerts flow",
+                "Always fires. A service outside the stack pages when it stops arriving.",
+            )
+        },
     ]
 }
 
