@@ -3,10 +3,16 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, ProcessEnv};
+use anyhow::Context;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::config::{self, Config, ProcessEnv};
+use crate::run::{self, Agent};
+use crate::telemetry;
 
 /// Something in the command line or the configuration is wrong (sysexits.h EX_USAGE).
 const USAGE: u8 = 64;
@@ -45,6 +51,9 @@ struct Check {
     config: PathBuf,
 }
 
+/// How long a stop may take to deliver what was received.
+const DRAIN: Duration = Duration::from_secs(20);
+
 /// Runs the command line `args` and says how it went.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
@@ -70,7 +79,10 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             let loaded = config::load(run.config.as_deref(), &ProcessEnv)?;
             if run.print_config {
                 say(&serde_saphyr::to_string(&loaded.settings)?);
+                return Ok(ExitCode::SUCCESS);
             }
+            telemetry::install_log();
+            runtime()?.block_on(serve(loaded.settings))?;
         }
         Command::Check(check) => {
             config::load(Some(&check.config), &ProcessEnv)?;
@@ -78,6 +90,21 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The agent from start to stop.
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let agent = Agent::start(config).await?;
+    tracing::info!(web = %agent.addresses().web, version = env!("CARGO_PKG_VERSION"), "sightline is running");
+    run::asked_to_stop().await;
+    tracing::info!("stopping: draining what was received");
+    agent.stop(DRAIN).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    Builder::new_multi_thread().enable_all().build().context("the runtime did not start")
 }
 
 /// One of the two places that write to a terminal.

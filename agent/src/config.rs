@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::web;
+use crate::metrics::mapping::file::File;
+use crate::{metrics, web};
 
 pub mod source;
 
@@ -18,11 +19,20 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The HTTP port: `/metrics`, query APIs, page.
     pub web: web::Settings,
+    /// The metrics lane: StatsD in, `/metrics` out.
+    pub metrics: metrics::Settings,
+    /// Mapping rules of statsd_exporter's kind, here instead of in a file of their own (`metrics.mapping`).
+    pub mapping: File,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { data_dir: default_data_dir(), web: web::Settings::default() }
+        Config {
+            data_dir: default_data_dir(),
+            web: web::Settings::default(),
+            metrics: metrics::Settings::default(),
+            mapping: File::default(),
+        }
     }
 }
 

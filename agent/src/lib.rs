@@ -3,12 +3,14 @@
 //! A lane never calls into another. They meet in the ids that records carry, and in the hooks that `run` wires.
 
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod export;
 pub mod hooks;
 pub mod logs;
 pub mod metrics;
 pub mod queue;
+pub mod run;
 pub mod spans;
 #[cfg(feature = "embedded")]
 pub mod store;

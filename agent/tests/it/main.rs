@@ -1,3 +1,4 @@
 //! Everything that needs the real binary or a real server, in one test binary.
 
+mod command_line;
 mod support;

@@ -96,7 +96,7 @@ impl Ports {
         let text = format!(
             "data_dir: {dir}\n\
              web: {{listen: '127.0.0.1:{}'}}\n\
-             metrics: {{udp: ['127.0.0.1:{statsd}'], tcp: ['127.0.0.1:{statsd}']}}\n\
+             metrics: {{listen_udp: '127.0.0.1:{statsd}', listen_tcp: '127.0.0.1:{statsd}'}}\n\
              logs: {{tcp: '127.0.0.1:{logs}', udp: '127.0.0.1:{logs}'}}\n\
              otlp: {{http: '127.0.0.1:{}', grpc: ''}}\n\
              zipkin_receiver: {{listen: '127.0.0.1:{}'}}\n{more}\n",

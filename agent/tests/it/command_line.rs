@@ -1,0 +1,61 @@
+//! What a person sees who types something wrong.
+
+use std::process::{Command, Output};
+
+fn sightline(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sightline")).args(args).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_wrong_word_or_flag_is_named_and_exits_64() {
+    for (args, named) in [
+        (&["rnu"][..], "rnu"),
+        (&["run", "--confg", "x"], "--confg"),
+        (&["run", "extra"], "extra"),
+        (&["explain"], "NAME"),
+    ] {
+        let output = sightline(args);
+        assert_eq!(output.status.code(), Some(64), "{args:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(named), "{args:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_configuration_error_names_file_line_and_column() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("s.yaml");
+    std::fs::write(&file, "web:\n  listen: 127.0.0.1:0\n  lisen: x\n").unwrap();
+    for args in [["run", "--config", file.to_str().unwrap()].as_slice(), &["check", file.to_str().unwrap()]] {
+        let output = sightline(args);
+        assert_eq!(output.status.code(), Some(64), "{}", stderr(&output));
+        assert!(stderr(&output).contains("s.yaml:3:3: unknown field `lisen`"), "{}", stderr(&output));
+    }
+    let output = sightline(&["run", "--config", "/nonexistent/x.yaml"]);
+    assert!(stderr(&output).contains("/nonexistent/x.yaml: cannot read it"), "{}", stderr(&output));
+}
+
+#[test]
+fn help_and_version_go_to_stdout() {
+    let output = sightline(&["--version"]);
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("sightline "));
+    assert!(sightline(&["--help"]).status.success());
+}
+
+/// The printed configuration is a configuration: it reads back to itself.
+#[test]
+fn the_printed_configuration_is_valid() {
+    let printed = sightline(&["run", "--print-config"]);
+    assert!(printed.status.success(), "{}", stderr(&printed));
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("printed.yaml");
+    std::fs::write(&file, &printed.stdout).unwrap();
+    let checked = sightline(&["check", file.to_str().unwrap()]);
+    assert!(checked.status.success(), "{}", stderr(&checked));
+    let again = sightline(&["run", "--print-config", "--config", file.to_str().unwrap()]);
+    assert_eq!(printed.stdout, again.stdout);
+}
