@@ -1,6 +1,7 @@
 //! The metrics lane: StatsD in, Prometheus exposition out.
 
 pub mod explain;
+pub mod exposition;
 pub mod histogram;
 pub mod http;
 pub mod line;
@@ -15,6 +16,7 @@ pub mod sparse;
 pub mod statsd_exporter;
 pub mod summary;
 pub mod tally;
+pub mod testing;
 
 pub use receive::{Handle, Hooks, StartError, start};
 pub use registry::Registry;

@@ -1,5 +1,10 @@
 //! The agent in the place of statsd_exporter: its flags, its listening defaults, its answers, its own metrics.
 
 mod args;
+mod http;
+mod own;
+mod plan;
 
 pub use args::{Args, CacheType, LogFormat, LogLevel};
+pub use http::{Reloader, router};
+pub use plan::{Error, Plan, RESERVED, Task, task};

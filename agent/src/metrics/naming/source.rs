@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Rules;
 use crate::metrics::mapping::file::File;
 use crate::metrics::mapping::{Mapping, Note, Place};
+use crate::metrics::settings::Settings;
 
 /// Where the rules come from: the settings of the lane, and the mapping file or the rules in the configuration.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +17,21 @@ pub struct Source {
     pub file: PathBuf,
     /// Mapping rules that stand in the configuration.
     pub inline: File,
+}
+
+impl From<&Settings> for Source {
+    fn from(settings: &Settings) -> Self {
+        Source {
+            base: Rules {
+                convention: settings.convention,
+                environments: settings.environments.clone(),
+                ttl: Some(settings.ttl.0).filter(|ttl| !ttl.is_zero()),
+                ..Rules::default()
+            },
+            file: settings.mapping.clone(),
+            inline: settings.rules.clone(),
+        }
+    }
 }
 
 impl Source {
@@ -49,7 +65,9 @@ fn note(file: &Path, text: String) -> Note {
 
 #[cfg(test)]
 mod tests {
-    use super::Source;
+    use std::time::Duration;
+
+    use super::{Settings, Source};
     use crate::metrics::line::Kind;
     use crate::metrics::naming::resolve;
 
@@ -67,6 +85,17 @@ mod tests {
         assert_eq!(named().unwrap(), "third");
         std::fs::remove_file(&file).unwrap();
         assert!(named().unwrap_err().text.contains("cannot read"));
+    }
+
+    #[test]
+    fn settings_say_where_rules_are() {
+        let text = "convention: false\nttl: 1m\nrules:\n  mappings:\n  - {match: a, name: mine}\n";
+        let source = Source::from(&serde_saphyr::from_str::<Settings>(text).unwrap());
+        let rules = source.read().unwrap();
+        let resolved = resolve("a", Kind::Counter, &[], &rules);
+        assert_eq!((resolved.family.as_str(), rules.convention), ("mine", false));
+        assert_eq!(resolve("b", Kind::Counter, &[], &rules).ttl, Some(Duration::from_secs(60)));
+        assert_eq!(rules.mapping.unwrap().rules()[0].place.line, 5);
     }
 
     #[test]
