@@ -1,1 +1,8 @@
 //! The embedded default: logs, spans and metrics kept and searched inside the agent.
+
+pub mod events;
+pub mod query;
+pub mod settings;
+
+pub use events::{Events, LogExporter, SpanExporter};
+pub use settings::Settings;
