@@ -1,5 +1,6 @@
 //! The embedded default: logs, spans and metrics kept and searched inside the agent.
 
+pub mod api;
 pub mod events;
 pub mod query;
 pub mod settings;
