@@ -6,7 +6,12 @@ use std::path::Path;
 /// Bytes of the files directly in `dir`; 0 if it cannot be read.
 pub(crate) fn size_of(dir: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
-    entries.flatten().filter_map(|entry| entry.metadata().ok()).filter(|meta| meta.is_file()).map(|m| m.len()).sum()
+    entries
+        .flatten()
+        .filter_map(|entry| entry.metadata().ok())
+        .filter(|meta| meta.is_file())
+        .map(|m| m.len())
+        .sum()
 }
 
 /// Bytes that this process may still write below `dir`; `None` if the system does not say.

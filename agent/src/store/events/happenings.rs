@@ -22,11 +22,16 @@ pub(crate) fn repeated(kind: Kind, records: u64) {
 
 pub(crate) fn fields_full(kind: Kind, most: usize) {
     counter!("sightline_store_fields_over_limit_total", "lane" => kind.name()).increment(1);
-    tracing::warn!(lane = kind.name(), most, "an index has as many field names as it may; further ones are found by word only");
+    tracing::warn!(
+        lane = kind.name(),
+        most,
+        "an index has as many field names as it may; further ones are found by word only"
+    );
 }
 
 pub(crate) fn dropped(kind: Kind, part: &str, reason: &'static str, records: u64, bytes: u64) {
-    counter!("sightline_store_expired_records_total", "lane" => kind.name(), "reason" => reason).increment(records);
+    counter!("sightline_store_expired_records_total", "lane" => kind.name(), "reason" => reason)
+        .increment(records);
     tracing::info!(lane = kind.name(), part, reason, records, bytes, "dropped an old part of the store");
 }
 
@@ -41,7 +46,9 @@ pub(crate) fn set_aside(kind: Kind, dir: &Path, error: &dyn std::fmt::Display) {
 pub(crate) fn refused_for_space(kind: Kind, free: u64, floor: u64) {
     counter!("sightline_store_refused_batches_total", "lane" => kind.name(), "reason" => "disk").increment(1);
     tracing::warn!(
-        lane = kind.name(), free, floor,
+        lane = kind.name(),
+        free,
+        floor,
         "too little free disk: the store takes nothing until there is more; free some space or lower store.min_free"
     );
 }

@@ -116,20 +116,33 @@ pub struct PartStats {
 }
 
 impl Lane {
-    pub(crate) fn open(root: &Path, kind: Kind, keep: Keep, settings: &Settings, clock: Clock) -> std::io::Result<Self> {
+    pub(crate) fn open(
+        root: &Path,
+        kind: Kind,
+        keep: Keep,
+        settings: &Settings,
+        clock: Clock,
+    ) -> std::io::Result<Self> {
         let dir = root.join(kind.name());
         std::fs::create_dir_all(&dir)?;
         let fields = Fields::new();
         let mut names: Vec<PathBuf> = std::fs::read_dir(&dir)?
             .flatten()
-            .filter(|entry| entry.file_name().to_str().and_then(|n| n.split_once('.')).is_some_and(|(day, _)| day_start(day).is_some()))
+            .filter(|entry| {
+                entry
+                    .file_name()
+                    .to_str()
+                    .and_then(|n| n.split_once('.'))
+                    .is_some_and(|(day, _)| day_start(day).is_some())
+            })
             .map(|entry| entry.path())
             .collect();
         names.sort();
         let mut parts = Vec::new();
         for path in names {
             // A damaged file can make the engine panic as well as fail.
-            let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Part::open(&path, &fields.schema)));
+            let opened =
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Part::open(&path, &fields.schema)));
             match opened {
                 Ok(Ok(part)) => parts.push(Arc::new(part)),
                 Ok(Err(error)) => set_aside(kind, &path, &error),
@@ -286,16 +299,20 @@ impl Lane {
                 (envelope.stream.to_owned(), envelope.id.to_owned(), envelope.document)
             }
             Kind::Spans => {
-                let id = format!("{:016x}{:08x}", rapidhash::v3::rapidhash_v3(payload), crc32fast::hash(payload));
+                let id =
+                    format!("{:016x}{:08x}", rapidhash::v3::rapidhash_v3(payload), crc32fast::hash(payload));
                 (String::new(), id, payload)
             }
         };
         let value: Value = serde_json::from_slice(source).map_err(|error| format!("not JSON: {error}"))?;
         let Value::Object(object) = value else { return Err("not a JSON object".to_owned()) };
         let (at_ms, stream) = match self.kind {
-            Kind::Logs => (record::lookup(&object, field::TIMESTAMP).and_then(record::millis).unwrap_or(now), stream),
+            Kind::Logs => {
+                (record::lookup(&object, field::TIMESTAMP).and_then(record::millis).unwrap_or(now), stream)
+            }
             Kind::Spans => {
-                let at = object.get("timestamp").and_then(Value::as_i64).map_or(now, |us| us.div_euclid(1000));
+                let at =
+                    object.get("timestamp").and_then(Value::as_i64).map_or(now, |us| us.div_euclid(1000));
                 (at, format!("zipkin-span-{}", day_of(clamp(at))))
             }
         };
@@ -307,10 +324,12 @@ impl Lane {
     fn has(&self, id: &str) -> bool {
         let term = Term::from_field_text(self.fields.id, id);
         self.parts.read().iter().rev().any(|part| {
-            part.searcher()
-                .segment_readers()
-                .iter()
-                .any(|segment| segment.inverted_index(self.fields.id).and_then(|i| Ok(i.doc_freq(&term)?)).is_ok_and(|n| n > 0))
+            part.searcher().segment_readers().iter().any(|segment| {
+                segment
+                    .inverted_index(self.fields.id)
+                    .and_then(|i| Ok(i.doc_freq(&term)?))
+                    .is_ok_and(|n| n > 0)
+            })
         })
     }
 
@@ -408,7 +427,8 @@ impl Lane {
         let mut writing = self.writing.lock();
         let old: Vec<Arc<Part>> = {
             let mut parts = self.parts.write();
-            let gone = |part: &Arc<Part>| day_start(part.day()).is_some_and(|start| start + DAY_MS <= before_ms);
+            let gone =
+                |part: &Arc<Part>| day_start(part.day()).is_some_and(|start| start + DAY_MS <= before_ms);
             let old = parts.iter().filter(|part| gone(part)).cloned().collect();
             let open = parts.last().map(|part| part.name.clone());
             parts.retain(|part| !gone(part));

@@ -42,7 +42,11 @@ pub trait EventStore: Send + Sync {
     ///
     /// # Errors
     /// A field or an option that cannot be aggregated over, or too many buckets.
-    fn histogram(&self, selection: &Selection, request: &Aggregations) -> Result<Found<serde_json::Value>, SearchError>;
+    fn histogram(
+        &self,
+        selection: &Selection,
+        request: &Aggregations,
+    ) -> Result<Found<serde_json::Value>, SearchError>;
 
     /// Drops all days that end before a moment.
     fn drop_before(&self, before_ms: i64) -> Dropped;
@@ -61,7 +65,11 @@ impl EventStore for Lane {
         self.count_parts(selection)
     }
 
-    fn histogram(&self, selection: &Selection, request: &Aggregations) -> Result<Found<serde_json::Value>, SearchError> {
+    fn histogram(
+        &self,
+        selection: &Selection,
+        request: &Aggregations,
+    ) -> Result<Found<serde_json::Value>, SearchError> {
         self.aggregate_parts(selection, request)
     }
 

@@ -75,7 +75,10 @@ impl Fields {
         let mut builder = Schema::builder();
         let words = |option| {
             TextOptions::default().set_indexing_options(
-                TextFieldIndexing::default().set_tokenizer(WORDS).set_index_option(option).set_fieldnorms(false),
+                TextFieldIndexing::default()
+                    .set_tokenizer(WORDS)
+                    .set_index_option(option)
+                    .set_fieldnorms(false),
             )
         };
         let positions = words(IndexRecordOption::WithFreqsAndPositions);
@@ -96,7 +99,10 @@ impl Fields {
             .set_fieldnorms(false);
         let rest = builder.add_json_field(
             REST,
-            JsonObjectOptions::default().set_indexing_options(exact).set_fast("raw").set_expand_dots_enabled(),
+            JsonObjectOptions::default()
+                .set_indexing_options(exact)
+                .set_fast("raw")
+                .set_expand_dots_enabled(),
         );
         let source = builder.add_bytes_field("_source", STORED);
         Fields {
@@ -124,7 +130,9 @@ impl Fields {
             STREAM => Target::Exact(self.stream),
             "_any" => Target::Text(self.any, "_any"),
             field::MESSAGE => Target::Text(self.message, field::MESSAGE),
-            field::ERROR_MESSAGE if kind == Kind::Logs => Target::Text(self.error_message, field::ERROR_MESSAGE),
+            field::ERROR_MESSAGE if kind == Kind::Logs => {
+                Target::Text(self.error_message, field::ERROR_MESSAGE)
+            }
             field::ERROR_STACK if kind == Kind::Logs => Target::Text(self.stack, field::ERROR_STACK),
             _ => Target::Paths(paths(kind, name)),
         }

@@ -116,7 +116,12 @@ impl Lane {
     ///
     /// # Errors
     /// A part of the query that cannot be read.
-    pub fn select(&self, node: &Node, from_ms: Option<i64>, to_ms: Option<i64>) -> Result<Selection, SearchError> {
+    pub fn select(
+        &self,
+        node: &Node,
+        from_ms: Option<i64>,
+        to_ms: Option<i64>,
+    ) -> Result<Selection, SearchError> {
         self.select_with(from_ms, to_ms, |scope| Ok(scope.compile(node)?))
     }
 
@@ -164,7 +169,10 @@ impl Lane {
             from.map_or(Bound::Unbounded, |ms| Bound::Included(term(ms))),
             to.map_or(Bound::Unbounded, |ms| Bound::Excluded(term(ms))),
         );
-        Box::new(BooleanQuery::new(vec![(Occur::Must, Box::new(range) as Box<dyn Query>), (Occur::Must, query)]))
+        Box::new(BooleanQuery::new(vec![
+            (Occur::Must, Box::new(range) as Box<dyn Query>),
+            (Occur::Must, query),
+        ]))
     }
 
     /// Runs `work` over one part. A part that fails or panics is examined, and the others go on.
@@ -198,7 +206,8 @@ impl Lane {
             // Parts are in order: once the worst hit beats all that is left, the rest need not be opened.
             if best.len() >= wanted && matches!(search.sort, Sort::Time { .. }) {
                 let worst = best[wanted - 1].0.0;
-                let possible = if matches!(search.sort, Sort::Time { descending: true }) { *last } else { -*first };
+                let possible =
+                    if matches!(search.sort, Sort::Time { descending: true }) { *last } else { -*first };
                 if worst > possible {
                     break;
                 }
@@ -214,7 +223,8 @@ impl Lane {
             best.truncate(wanted);
         }
         for (key, number, address) in best.into_iter().skip(search.offset) {
-            let hit = self.guarded(&parts[number].0, |searcher| self.fetch(searcher, address, key, &search.sort));
+            let hit =
+                self.guarded(&parts[number].0, |searcher| self.fetch(searcher, address, key, &search.sort));
             match hit {
                 Some(hit) => found.value.push(hit),
                 None => found.failed += 1,
@@ -226,9 +236,12 @@ impl Lane {
 
     /// Narrows a query to what comes after the last hit of the page before.
     fn continued(&self, query: Box<dyn Query>, search: &Search) -> Box<dyn Query> {
-        let (Some((at, order)), Sort::Time { descending }) = (search.after, &search.sort) else { return query };
-        let time =
-            |ms| Term::from_field_date(self.fields.timestamp, tantivy::DateTime::from_timestamp_millis(clamp(ms)));
+        let (Some((at, order)), Sort::Time { descending }) = (search.after, &search.sort) else {
+            return query;
+        };
+        let time = |ms| {
+            Term::from_field_date(self.fields.timestamp, tantivy::DateTime::from_timestamp_millis(clamp(ms)))
+        };
         let past = |bound: Term| -> Box<dyn Query> {
             Box::new(if *descending {
                 RangeQuery::new(Bound::Unbounded, Bound::Excluded(bound))
@@ -249,7 +262,8 @@ impl Lane {
         let document: TantivyDocument = searcher.doc(address)?;
         let text = |f| document.get_first(f).and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
         let columns = searcher.segment_reader(address.segment_ord).fast_fields();
-        let at_ms = columns.date(field::TIMESTAMP)?.first(address.doc_id).map_or(0, |t| t.into_timestamp_millis());
+        let at_ms =
+            columns.date(field::TIMESTAMP)?.first(address.doc_id).map_or(0, |t| t.into_timestamp_millis());
         let order = columns.u64(ORDER)?.first(address.doc_id).unwrap_or(0);
         Ok(Hit {
             id: text(self.fields.id),
@@ -260,7 +274,10 @@ impl Lane {
                 Sort::Time { .. } => None,
                 Sort::Number { descending, .. } => from_key(key.0, *descending),
             },
-            source: document.get_first(self.fields.source).and_then(|v| v.as_bytes().map(<[u8]>::to_vec)).unwrap_or_default(),
+            source: document
+                .get_first(self.fields.source)
+                .and_then(|v| v.as_bytes().map(<[u8]>::to_vec))
+                .unwrap_or_default(),
         })
     }
 
@@ -319,19 +336,28 @@ impl Lane {
         // Without any part the result names no aggregation; callers know what they asked for.
         let merged = merged.unwrap_or_default();
         let result = merged.into_final_result(request.clone(), limits).map_err(refused)?;
-        found.value = serde_json::to_value(result).map_err(|error| SearchError::Request(error.to_string()))?;
+        found.value =
+            serde_json::to_value(result).map_err(|error| SearchError::Request(error.to_string()))?;
         Ok(found)
     }
 }
 
 /// The `limit` best documents by a key in which larger is better.
-fn top(searcher: &Searcher, query: &dyn Query, sort: &Sort, limit: usize) -> tantivy::Result<Vec<(Key, DocAddress)>> {
+fn top(
+    searcher: &Searcher,
+    query: &dyn Query,
+    sort: &Sort,
+    limit: usize,
+) -> tantivy::Result<Vec<(Key, DocAddress)>> {
     let limit = limit.min(usize::try_from(searcher.num_docs()).unwrap_or(usize::MAX)).max(1);
     match sort.clone() {
         Sort::Time { descending } => searcher.search(
             query,
             &TopDocs::with_limit(limit).order_by(move |segment: &SegmentReader| {
-                let times = segment.fast_fields().date(field::TIMESTAMP).map(|c| c.first_or_default_col(tantivy::DateTime::from_timestamp_millis(0)));
+                let times = segment
+                    .fast_fields()
+                    .date(field::TIMESTAMP)
+                    .map(|c| c.first_or_default_col(tantivy::DateTime::from_timestamp_millis(0)));
                 let orders = segment.fast_fields().u64(ORDER).map(|c| c.first_or_default_col(0));
                 move |doc| {
                     let time = times.as_ref().map_or(0, |c| c.get_val(doc).into_timestamp_millis());
@@ -354,7 +380,8 @@ fn top(searcher: &Searcher, query: &dyn Query, sort: &Sort, limit: usize) -> tan
                 let values = values.ok().flatten();
                 let orders = segment.fast_fields().u64(ORDER).map(|c| c.first_or_default_col(0));
                 move |doc| {
-                    let value = values.as_ref().and_then(|(column, kind)| Some(as_f64(column.first(doc)?, *kind)));
+                    let value =
+                        values.as_ref().and_then(|(column, kind)| Some(as_f64(column.first(doc)?, *kind)));
                     let order = orders.as_ref().map_or(0, |c| c.get_val(doc));
                     (to_key(value, descending), 0, order)
                 }

@@ -17,7 +17,8 @@ const DAY: i64 = 86_400_000;
 pub(crate) fn log(seq: u64, document: &serde_json::Value) -> Entry {
     let (id, text) = (format!("id-{seq}"), document.to_string());
     let mut payload = Vec::new();
-    Envelope { stream: "logs-kittenserver.app-prod", id: &id, document: text.as_bytes() }.encode(&mut payload);
+    Envelope { stream: "logs-kittenserver.app-prod", id: &id, document: text.as_bytes() }
+        .encode(&mut payload);
     Entry { seq, payload: Bytes::from(payload) }
 }
 
@@ -38,7 +39,10 @@ struct Store {
 fn open(dir: &Path, settings: &Settings) -> Store {
     let now = Arc::new(AtomicI64::new(NOON));
     let clock = Arc::clone(&now);
-    Store { events: Events::open_at(dir, settings, Arc::new(move || clock.load(Ordering::Relaxed))).unwrap(), now }
+    Store {
+        events: Events::open_at(dir, settings, Arc::new(move || clock.load(Ordering::Relaxed))).unwrap(),
+        now,
+    }
 }
 
 impl Store {
@@ -151,7 +155,8 @@ fn a_record_that_comes_again_after_a_crash_is_not_doubled() {
     // A queue that was deleted begins at 1 again: its records are new, whatever their numbers say.
     let mut fresh = log(1, &json!({"@timestamp": at(NOON), "message": "of a new queue"}));
     let mut payload = Vec::new();
-    Envelope { stream: "logs-a.app-prod", id: "other", document: br#"{"message":"of a new queue"}"# }.encode(&mut payload);
+    Envelope { stream: "logs-a.app-prod", id: "other", document: br#"{"message":"of a new queue"}"# }
+        .encode(&mut payload);
     fresh.payload = Bytes::from(payload);
     store.logs().append(&[fresh]);
     assert_eq!(store.ids("\"new queue\""), ["other"]);
@@ -278,12 +283,19 @@ fn flipped_bits_never_stop_a_search_for_good() {
         for query in ["*", "connection", "status:[0 TO 600]", "message:/.*well.*/"] {
             let selection = store.logs().select(&parse(query, Operator::Or).unwrap(), None, None).unwrap();
             store.logs().count(&selection);
-            let search =
-                Search { selection, limit: 10, offset: 0, sort: Sort::Time { descending: true }, after: None };
+            let search = Search {
+                selection,
+                limit: 10,
+                offset: 0,
+                sort: Sort::Time { descending: true },
+                after: None,
+            };
             store.logs().search(&search);
         }
         let verdicts = store.logs().append(&[log(7, &json!({"message": "after the damage"}))]);
-        let verdicts = if verdicts == [Verdict::Done] { verdicts } else {
+        let verdicts = if verdicts == [Verdict::Done] {
+            verdicts
+        } else {
             // The damaged part may be found out by the commit; the queue's next try must then succeed.
             store.logs().append(&[log(7, &json!({"message": "after the damage"}))])
         };

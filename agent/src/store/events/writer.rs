@@ -52,7 +52,8 @@ impl Writer {
 
     /// Resolves when the batch is committed, or will have to be tried again.
     pub(crate) async fn append(&self, batch: &[Entry]) -> Vec<Verdict> {
-        let again = |reason: &str| vec![Verdict::Retry { after: None, reason: reason.to_owned() }; batch.len()];
+        let again =
+            |reason: &str| vec![Verdict::Retry { after: None, reason: reason.to_owned() }; batch.len()];
         let (done, verdicts) = oneshot::channel();
         let mut job = Job { batch: batch.to_vec(), done };
         loop {
@@ -83,10 +84,15 @@ fn run(lane: &Lane, work: &Receiver<Job>) {
             let jobs = gather(first, work, committed, lane.settings.commit_interval.0);
             let batch: Vec<Entry> = jobs.iter().flat_map(|job| job.batch.iter().cloned()).collect();
             // A panic of the engine must not end the lane: what it was given is tried again.
-            let verdicts = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| lane.append_batch(&batch)))
-                .unwrap_or_else(|_| {
-                    vec![Verdict::Retry { after: Some(Duration::from_secs(1)), reason: "panic".to_owned() }; batch.len()]
-                });
+            let verdicts = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                lane.append_batch(&batch)
+            }))
+            .unwrap_or_else(|_| {
+                vec![
+                    Verdict::Retry { after: Some(Duration::from_secs(1)), reason: "panic".to_owned() };
+                    batch.len()
+                ]
+            });
             let mut verdicts = verdicts.into_iter();
             for job in jobs {
                 let own = verdicts.by_ref().take(job.batch.len()).collect();

@@ -137,7 +137,9 @@ impl Scope<'_> {
     /// Every record whose value begins with `prefix`.
     pub fn prefix(&self, name: &str, prefix: &str) -> Result<Boxed, QueryError> {
         match self.fields.resolve(self.kind, name) {
-            Target::Text(field, _) => Ok(self.terms(field, Vec::new(), prefix.to_lowercase(), Arc::new(|_| true))),
+            Target::Text(field, _) => {
+                Ok(self.terms(field, Vec::new(), prefix.to_lowercase(), Arc::new(|_| true)))
+            }
             _ => self.scan(name, prefix.to_owned(), Arc::new(|_| true)),
         }
     }
@@ -153,7 +155,8 @@ impl Scope<'_> {
     /// `conn*` in running text: each run of word characters is a pattern for one word.
     fn word_pattern(&self, field: Field, pattern: &str) -> Boxed {
         let lower = pattern.to_lowercase();
-        let pieces = lower.split(|c: char| !(c.is_alphanumeric() || c == '*' || c == '?')).filter(|p| !p.is_empty());
+        let pieces =
+            lower.split(|c: char| !(c.is_alphanumeric() || c == '*' || c == '?')).filter(|p| !p.is_empty());
         let mut clauses = Vec::new();
         for piece in pieces {
             if piece.chars().all(|c| c == '*') {
@@ -178,7 +181,10 @@ impl Scope<'_> {
     pub(crate) fn scan(&self, name: &str, literal: String, matcher: Matcher) -> Result<Boxed, QueryError> {
         Ok(match self.fields.resolve(self.kind, name) {
             Target::Time => {
-                return Err(QueryError::new(0, format!("`{name}` is a time: use a range, as in [now-1h TO now]")));
+                return Err(QueryError::new(
+                    0,
+                    format!("`{name}` is a time: use a range, as in [now-1h TO now]"),
+                ));
             }
             Target::Exact(field) | Target::Text(field, _) => self.terms(field, Vec::new(), literal, matcher),
             Target::Paths(paths) => any(paths
@@ -226,11 +232,17 @@ impl Scope<'_> {
         if (from, to) == (Bound::Unbounded, Bound::Unbounded) {
             return Box::new(AllQuery);
         }
-        let term = |ms| Term::from_field_date(self.fields.timestamp, tantivy::DateTime::from_timestamp_millis(ms));
+        let term =
+            |ms| Term::from_field_date(self.fields.timestamp, tantivy::DateTime::from_timestamp_millis(ms));
         Box::new(RangeQuery::new(from.map(term), to.map(term)))
     }
 
-    pub(crate) fn range(&self, name: &str, lower: &Bound<String>, upper: &Bound<String>) -> Result<Boxed, QueryError> {
+    pub(crate) fn range(
+        &self,
+        name: &str,
+        lower: &Bound<String>,
+        upper: &Bound<String>,
+    ) -> Result<Boxed, QueryError> {
         match self.fields.resolve(self.kind, name) {
             Target::Time => {
                 let read = |text: &String| dates::interval(text, self.now_ms).ok_or_else(|| not_a_date(text));
@@ -247,9 +259,10 @@ impl Scope<'_> {
                 };
                 Ok(self.between(from, to))
             }
-            Target::Exact(_) | Target::Text(..) => {
-                Err(QueryError::new(0, format!("`{name}` is text and has no order; ranges need a number, a date or an exact value")))
-            }
+            Target::Exact(_) | Target::Text(..) => Err(QueryError::new(
+                0,
+                format!("`{name}` is text and has no order; ranges need a number, a date or an exact value"),
+            )),
             Target::Paths(paths) => {
                 if (lower, upper) == (&Bound::Unbounded, &Bound::Unbounded) {
                     return Ok(self.exists(name));
@@ -348,7 +361,8 @@ impl Number {
 
 /// All clauses; only negative ones are taken from everything.
 pub(crate) fn joined(mut clauses: Vec<(Occur, Boxed)>) -> Boxed {
-    if clauses.len() == 1 && clauses[0].0 != Occur::MustNot
+    if clauses.len() == 1
+        && clauses[0].0 != Occur::MustNot
         && let Some((_, only)) = clauses.pop()
     {
         return only;
@@ -383,7 +397,12 @@ pub(crate) fn phrase(field: Field, text: &str, slop: u32) -> Boxed {
 }
 
 fn not_a_date(text: &str) -> QueryError {
-    QueryError::new(0, format!("`{text}` is not a time: write 2026-11-24T10:00:00Z, 2026-11-24, now-15m or milliseconds since 1970"))
+    QueryError::new(
+        0,
+        format!(
+            "`{text}` is not a time: write 2026-11-24T10:00:00Z, 2026-11-24, now-15m or milliseconds since 1970"
+        ),
+    )
 }
 
 fn anchored(pattern: &str, person: bool) -> Result<Regex, QueryError> {
@@ -434,7 +453,9 @@ fn needed_words(pattern: &str) -> Vec<String> {
         return Vec::new();
     }
     let chars: Vec<char> = pattern.chars().collect();
-    let separator = |c: Option<&char>| c.is_some_and(|c| !c.is_alphanumeric() && !matches!(c, '.' | '*' | '+' | '^' | '$'));
+    let separator = |c: Option<&char>| {
+        c.is_some_and(|c| !c.is_alphanumeric() && !matches!(c, '.' | '*' | '+' | '^' | '$'))
+    };
     let mut found = Vec::new();
     let mut at = 0;
     while at < chars.len() {

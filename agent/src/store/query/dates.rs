@@ -34,7 +34,9 @@ pub(crate) fn interval(text: &str, now_ms: i64) -> Option<(i64, i64)> {
         return Some((from, from + DAY));
     }
     let text = text.trim_end_matches('Z');
-    let local = |format| PrimitiveDateTime::parse(text, format).ok().map(|t| t.assume_utc().unix_timestamp() * SECOND);
+    let local = |format| {
+        PrimitiveDateTime::parse(text, format).ok().map(|t| t.assume_utc().unix_timestamp() * SECOND)
+    };
     if let Some(from) = local(format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]")) {
         return Some((from, from + SECOND));
     }
@@ -102,7 +104,18 @@ mod tests {
         assert_eq!(interval("2025-11-24T00:00:00.123", now), Some((now, now + 1)));
         assert_eq!(interval("1763942400", now), Some((day, day + 1000)));
         assert_eq!(interval("1763942400123", now), Some((now, now + 1)));
-        for wrong in ["", "yesterday", "now-", "now-5", "now-5x", "now*5m", "2025-13-01", "now-99999999999999999y", "nöw-1h", "now-1ö"] {
+        for wrong in [
+            "",
+            "yesterday",
+            "now-",
+            "now-5",
+            "now-5x",
+            "now*5m",
+            "2025-13-01",
+            "now-99999999999999999y",
+            "nöw-1h",
+            "now-1ö",
+        ] {
             assert_eq!(interval(wrong, now), None, "{wrong}");
         }
     }

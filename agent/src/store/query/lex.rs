@@ -6,9 +6,15 @@ use super::QueryError;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Token {
     /// A bare word with its escapes kept, and whether it holds an unescaped `*` or `?`.
-    Word { raw: String, wild: bool },
+    Word {
+        raw: String,
+        wild: bool,
+    },
     /// `"…"`, unescaped, with the number after `~`.
-    Phrase { text: String, slop: u32 },
+    Phrase {
+        text: String,
+        slop: u32,
+    },
     /// `/…/`
     Regex(String),
     /// A word directly followed by `:`
@@ -104,7 +110,10 @@ impl Lexer {
         self.at += 1;
         let digits = self.digits();
         if digits.is_empty() {
-            return Err(QueryError::new(start, "expected a number after `^`; write `\\^` for the character itself"));
+            return Err(QueryError::new(
+                start,
+                "expected a number after `^`; write `\\^` for the character itself",
+            ));
         }
         Ok(())
     }
@@ -141,10 +150,9 @@ impl Lexer {
         if self.peek(0) == Some('~') {
             self.at += 1;
             let place = self.at;
-            slop = self
-                .digits()
-                .parse()
-                .map_err(|_| QueryError::new(place, "expected a whole number of moves after `~`, as in \"a b\"~3"))?;
+            slop = self.digits().parse().map_err(|_| {
+                QueryError::new(place, "expected a whole number of moves after `~`, as in \"a b\"~3")
+            })?;
         }
         if self.peek(0) == Some(':') {
             self.at += 1;

@@ -190,10 +190,17 @@ impl Parser {
             Some(Token::RangeOpen(inclusive)) => self.range(field.unwrap_or_default(), inclusive, place),
             Some(Token::Compare(sign)) => match field {
                 Some(name) => self.compare(name, sign),
-                None => Err(QueryError::new(place, format!("`{sign}` needs a field before it, as in status:{sign}500"))),
+                None => Err(QueryError::new(
+                    place,
+                    format!("`{sign}` needs a field before it, as in status:{sign}500"),
+                )),
             },
-            Some(Token::And) => Err(QueryError::new(place, "expected a word before AND; write \"AND\" for the word itself")),
-            Some(Token::Or) => Err(QueryError::new(place, "expected a word before OR; write \"OR\" for the word itself")),
+            Some(Token::And) => {
+                Err(QueryError::new(place, "expected a word before AND; write \"AND\" for the word itself"))
+            }
+            Some(Token::Or) => {
+                Err(QueryError::new(place, "expected a word before OR; write \"OR\" for the word itself"))
+            }
             Some(Token::Close) => Err(QueryError::new(place, "expected a word before `)`")),
             Some(Token::RangeClose(_)) => Err(QueryError::new(place, "this bracket closes no range")),
             Some(Token::Not | Token::Plus | Token::Minus) | None => {
@@ -218,9 +225,9 @@ impl Parser {
                 self.at += 1;
                 Ok(Node::All)
             }
-            None | Some(Token::Close | Token::And | Token::Or) => {
-                Err(self.error(format!("expected a value after `{name}:`; `{name}:*` finds records that have the field")))
-            }
+            None | Some(Token::Close | Token::And | Token::Or) => Err(self.error(format!(
+                "expected a value after `{name}:`; `{name}:*` finds records that have the field"
+            ))),
             // `-5` after a field is a number.
             Some(Token::Minus) => {
                 self.at += 1;
@@ -278,7 +285,11 @@ impl Parser {
             (_, true) => Bound::Included(value),
             (_, false) => Bound::Excluded(value),
         };
-        Ok(Node::Range { field: field.to_owned(), lower: end(lower, inclusive), upper: end(upper, upper_inclusive) })
+        Ok(Node::Range {
+            field: field.to_owned(),
+            lower: end(lower, inclusive),
+            upper: end(upper, upper_inclusive),
+        })
     }
 }
 

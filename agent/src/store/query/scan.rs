@@ -58,14 +58,23 @@ pub(crate) struct TermScan {
 impl TermScan {
     /// `prefix` is what the dictionary puts before each value (a JSON path and type, or nothing); `literal` is how
     /// each match begins.
-    pub(crate) fn new(field: Field, prefix: Vec<u8>, literal: String, matcher: Matcher, budget: Arc<Budget>) -> Self {
+    pub(crate) fn new(
+        field: Field,
+        prefix: Vec<u8>,
+        literal: String,
+        matcher: Matcher,
+        budget: Arc<Budget>,
+    ) -> Self {
         TermScan { field, prefix, literal, matcher, budget }
     }
 }
 
 impl fmt::Debug for TermScan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TermScan").field("field", &self.field).field("literal", &self.literal).finish_non_exhaustive()
+        f.debug_struct("TermScan")
+            .field("field", &self.field)
+            .field("literal", &self.literal)
+            .finish_non_exhaustive()
     }
 }
 
@@ -96,7 +105,8 @@ impl Weight for TermScan {
             if !std::str::from_utf8(value).is_ok_and(|value| (self.matcher)(value)) {
                 continue;
             }
-            let mut postings = index.read_block_postings_from_terminfo(terms.value(), IndexRecordOption::Basic)?;
+            let mut postings =
+                index.read_block_postings_from_terminfo(terms.value(), IndexRecordOption::Basic)?;
             while !postings.docs().is_empty() {
                 for &doc in postings.docs() {
                     found.insert(doc);

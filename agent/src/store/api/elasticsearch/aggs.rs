@@ -35,17 +35,24 @@ struct Agg<'a> {
 
 impl<'a> Agg<'a> {
     fn read(name: &str, value: &'a Value) -> Result<Self, EsError> {
-        let object = value.as_object().ok_or_else(|| EsError::parsing(format!("aggregation [{name}] must be an object")))?;
+        let object = value
+            .as_object()
+            .ok_or_else(|| EsError::parsing(format!("aggregation [{name}] must be an object")))?;
         let (mut kind, mut below) = (None, None);
         for (key, value) in object {
             match key.as_str() {
                 "aggs" | "aggregations" => below = value.as_object(),
                 "meta" => {}
                 key if kind.is_none() => kind = Some((key, value)),
-                key => return Err(EsError::parsing(format!("aggregation [{name}] has two types, the second is [{key}]"))),
+                key => {
+                    return Err(EsError::parsing(format!(
+                        "aggregation [{name}] has two types, the second is [{key}]"
+                    )));
+                }
             }
         }
-        let (kind, body) = kind.ok_or_else(|| EsError::parsing(format!("Missing definition for aggregation [{name}]")))?;
+        let (kind, body) =
+            kind.ok_or_else(|| EsError::parsing(format!("Missing definition for aggregation [{name}]")))?;
         Ok(Agg { kind, body, below: below.filter(|below| !below.is_empty()) })
     }
 
@@ -106,7 +113,11 @@ fn run(lane: &Lane, selection: &Selection, native: &Object) -> Result<Value, EsE
 fn within(selection: &Selection, occur: Occur, query: Box<dyn Query>) -> Selection {
     let mut narrowed = selection.clone();
     let all: Box<dyn Query> = Box::new(AllQuery);
-    narrowed.query = Box::new(BooleanQuery::new(vec![(Occur::Must, selection.query.box_clone()), (Occur::Must, all), (occur, query)]));
+    narrowed.query = Box::new(BooleanQuery::new(vec![
+        (Occur::Must, selection.query.box_clone()),
+        (Occur::Must, all),
+        (occur, query),
+    ]));
     narrowed
 }
 
@@ -136,11 +147,15 @@ fn ours(lane: &Lane, selection: &Selection, agg: &Agg<'_>, depth: usize) -> Resu
     match agg.kind {
         "filter" => bucket(&within(selection, Occur::Must, compiled(lane, agg.body)?)),
         "filters" => {
-            let filters = agg.body.get("filters").ok_or_else(|| EsError::parsing("[filters] requires [filters]"))?;
+            let filters =
+                agg.body.get("filters").ok_or_else(|| EsError::parsing("[filters] requires [filters]"))?;
             let one = |query: &Value| bucket(&within(selection, Occur::Must, compiled(lane, query)?));
             match filters {
                 Value::Object(named) => {
-                    let buckets = named.iter().map(|(name, query)| Ok((name.clone(), one(query)?))).collect::<Result<Object, EsError>>()?;
+                    let buckets = named
+                        .iter()
+                        .map(|(name, query)| Ok((name.clone(), one(query)?)))
+                        .collect::<Result<Object, EsError>>()?;
                     Ok(json!({ "buckets": buckets }))
                 }
                 Value::Array(list) => {
@@ -165,19 +180,32 @@ fn ours(lane: &Lane, selection: &Selection, agg: &Agg<'_>, depth: usize) -> Resu
 }
 
 fn top_hits(lane: &Lane, selection: &Selection, body: &Value) -> Result<Value, EsError> {
-    let limit = body.get("size").and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok()).unwrap_or(3).min(100);
+    let limit =
+        body.get("size").and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok()).unwrap_or(3).min(100);
     let oldest = body.get("sort").is_some_and(|sort| sort.to_string().contains("asc"));
     let sort = Sort::Time { descending: !oldest };
     let wanted = Wanted::from(body)?;
     let total = lane.count(selection).value;
-    let found = lane.search(&Search { selection: selection.clone(), limit, offset: 0, sort: sort.clone(), after: None });
+    let found = lane.search(&Search {
+        selection: selection.clone(),
+        limit,
+        offset: 0,
+        sort: sort.clone(),
+        after: None,
+    });
     let hits: Vec<Value> = found.value.iter().map(|hit| present(hit, &wanted, Some(&sort))).collect();
     Ok(json!({ "hits": { "total": { "value": total, "relation": "eq" }, "max_score": null, "hits": hits } }))
 }
 
 /// A bucket aggregation of the engine's with something of ours below: the engine makes the buckets, and each bucket
 /// becomes a selection for what is below.
-fn split(lane: &Lane, selection: &Selection, name: &str, agg: &Agg<'_>, depth: usize) -> Result<Value, EsError> {
+fn split(
+    lane: &Lane,
+    selection: &Selection,
+    name: &str,
+    agg: &Agg<'_>,
+    depth: usize,
+) -> Result<Value, EsError> {
     let mut alone = Object::new();
     let mut own = Object::new();
     for (below_name, value) in agg.below.into_iter().flatten() {
@@ -194,10 +222,15 @@ fn split(lane: &Lane, selection: &Selection, name: &str, agg: &Agg<'_>, depth: u
     let result = run(lane, selection, &request)?.get(name).cloned();
     let mut result = polish(lane, &native, result);
     let Some(buckets) = result.get_mut("buckets").and_then(Value::as_array_mut) else {
-        return Err(EsError::argument(format!("[{name}] of type [{}] cannot hold the aggregations below it", agg.kind)));
+        return Err(EsError::argument(format!(
+            "[{name}] of type [{}] cannot hold the aggregations below it",
+            agg.kind
+        )));
     };
     if buckets.len() > MOST_SEARCHED_BUCKETS {
-        return Err(EsError::argument(format!("[{name}] has more than {MOST_SEARCHED_BUCKETS} buckets with searches below")));
+        return Err(EsError::argument(format!(
+            "[{name}] has more than {MOST_SEARCHED_BUCKETS} buckets with searches below"
+        )));
     }
     let field = field_of(agg.body, agg.kind)?;
     for bucket in buckets {
@@ -205,7 +238,8 @@ fn split(lane: &Lane, selection: &Selection, name: &str, agg: &Agg<'_>, depth: u
         let query = match agg.kind {
             "terms" => {
                 let text = bucket.get("key_as_string").and_then(Value::as_str).map(str::to_owned);
-                let text = text.unwrap_or_else(|| key.as_str().map_or_else(|| key.to_string(), str::to_owned));
+                let text =
+                    text.unwrap_or_else(|| key.as_str().map_or_else(|| key.to_string(), str::to_owned));
                 json!({ "term": { field: { "value": text } } })
             }
             "date_histogram" | "histogram" => {
@@ -217,7 +251,11 @@ fn split(lane: &Lane, selection: &Selection, name: &str, agg: &Agg<'_>, depth: u
                 let from = key.as_f64().unwrap_or(0.0);
                 json!({ "range": { field: { "gte": whole(Some(from)), "lt": whole(Some(from + width)) } } })
             }
-            other => return Err(EsError::argument(format!("[{other}] cannot hold the aggregations below [{name}]"))),
+            other => {
+                return Err(EsError::argument(format!(
+                    "[{other}] cannot hold the aggregations below [{name}]"
+                )));
+            }
         };
         let narrowed = within(selection, Occur::Must, compiled(lane, &query)?);
         if let Some(bucket) = bucket.as_object_mut() {
@@ -228,14 +266,18 @@ fn split(lane: &Lane, selection: &Selection, name: &str, agg: &Agg<'_>, depth: u
 }
 
 fn field_of<'a>(body: &'a Value, kind: &str) -> Result<&'a str, EsError> {
-    body.get("field").and_then(Value::as_str).ok_or_else(|| EsError::parsing(format!("Required [field] for [{kind}]; scripts are not supported")))
+    body.get("field")
+        .and_then(Value::as_str)
+        .ok_or_else(|| EsError::parsing(format!("Required [field] for [{kind}]; scripts are not supported")))
 }
 
 /// Options that the engine understands, for each of its aggregations.
 fn options(kind: &str) -> Option<&'static [&'static str]> {
     Some(match kind {
         "terms" => &["size", "shard_size", "min_doc_count", "order", "missing", "include", "exclude"],
-        "date_histogram" => &["fixed_interval", "offset", "min_doc_count", "extended_bounds", "hard_bounds", "keyed"],
+        "date_histogram" => {
+            &["fixed_interval", "offset", "min_doc_count", "extended_bounds", "hard_bounds", "keyed"]
+        }
         "histogram" => &["interval", "offset", "min_doc_count", "extended_bounds", "hard_bounds", "keyed"],
         "range" => &["ranges", "keyed"],
         "percentiles" => &["percents", "keyed", "missing"],
@@ -254,9 +296,13 @@ fn translate(lane: &Lane, name: &str, agg: &Agg<'_>) -> Result<Value, EsError> {
     let field = field_of(agg.body, kind)?;
     let column = match lane.fields.column(lane.kind, field) {
         Column::Named(column) => column,
-        Column::None if kind == "value_count" && field == "_id" => crate::store::events::schema::ORDER.to_owned(),
+        Column::None if kind == "value_count" && field == "_id" => {
+            crate::store::events::schema::ORDER.to_owned()
+        }
         Column::None => {
-            return Err(EsError::argument(format!("Fielddata is disabled on [{field}]: it is text, found by its words; aggregate over a field with exact values")));
+            return Err(EsError::argument(format!(
+                "Fielddata is disabled on [{field}]: it is text, found by its words; aggregate over a field with exact values"
+            )));
         }
     };
     let mut body = Object::new();
@@ -288,7 +334,9 @@ fn translate(lane: &Lane, name: &str, agg: &Agg<'_>) -> Result<Value, EsError> {
                 if let Some(bounds) = body.get(key).cloned() {
                     let (min, max) = (edge(lane, &bounds, "min")?, edge(lane, &bounds, "max")?);
                     if (max - min) / width > MOST_BUCKETS {
-                        return Err(EsError::argument(format!("Trying to create too many buckets. Must be less than or equal to: [{MOST_BUCKETS}]")));
+                        return Err(EsError::argument(format!(
+                            "Trying to create too many buckets. Must be less than or equal to: [{MOST_BUCKETS}]"
+                        )));
                     }
                     body.insert(key.to_owned(), json!({ "min": min, "max": max }));
                 }
@@ -320,7 +368,11 @@ fn edge(lane: &Lane, bounds: &Value, key: &str) -> Result<i64, EsError> {
 fn interval_ms(body: &Value) -> Result<i64, EsError> {
     let text = |key: &str| body.get(key).and_then(Value::as_str);
     let given = text("fixed_interval").or_else(|| text("calendar_interval")).or_else(|| text("interval"));
-    let given = given.ok_or_else(|| EsError::parsing("Required one of fields [fixed_interval, calendar_interval], but none were specified"))?;
+    let given = given.ok_or_else(|| {
+        EsError::parsing(
+            "Required one of fields [fixed_interval, calendar_interval], but none were specified",
+        )
+    })?;
     let (digits, unit) = given.split_at(given.find(|c: char| !c.is_ascii_digit()).unwrap_or(given.len()));
     let count: i64 = if digits.is_empty() { 1 } else { digits.parse().unwrap_or(0) };
     let unit = match unit {
@@ -331,11 +383,20 @@ fn interval_ms(body: &Value) -> Result<i64, EsError> {
         "d" | "day" => 86_400_000,
         "w" | "week" => 7 * 86_400_000,
         "M" | "month" | "q" | "quarter" | "y" | "year" => {
-            return Err(EsError::argument(format!("[{given}] has no fixed length and is not supported; use days, as in 30d")));
+            return Err(EsError::argument(format!(
+                "[{given}] has no fixed length and is not supported; use days, as in 30d"
+            )));
         }
-        _ => return Err(EsError::parsing(format!("failed to parse the interval [{given}]; write 30s, 5m, 1h, 1d"))),
+        _ => {
+            return Err(EsError::parsing(format!(
+                "failed to parse the interval [{given}]; write 30s, 5m, 1h, 1d"
+            )));
+        }
     };
-    count.checked_mul(unit).filter(|ms| *ms > 0).ok_or_else(|| EsError::parsing(format!("the interval [{given}] must be greater than 0")))
+    count
+        .checked_mul(unit)
+        .filter(|ms| *ms > 0)
+        .ok_or_else(|| EsError::parsing(format!("the interval [{given}] must be greater than 0")))
 }
 
 /// Makes the engine's result look like Elasticsearch's, also where no part held anything.
@@ -411,6 +472,12 @@ pub(crate) fn iso(ms: i64) -> String {
     };
     format!(
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-        at.year(), u8::from(at.month()), at.day(), at.hour(), at.minute(), at.second(), at.millisecond()
+        at.year(),
+        u8::from(at.month()),
+        at.day(),
+        at.hour(),
+        at.minute(),
+        at.second(),
+        at.millisecond()
     )
 }

@@ -57,7 +57,8 @@ pub(crate) fn fields_of(lane: &Lane) -> BTreeMap<String, &'static str> {
         for segment in part.searcher().segment_readers() {
             let Ok(found) = segment.fields_metadata() else { continue };
             for known in found {
-                let Some(path) = known.field_name.strip_prefix(REST).and_then(|rest| rest.strip_prefix('.')) else {
+                let Some(path) = known.field_name.strip_prefix(REST).and_then(|rest| rest.strip_prefix('.'))
+                else {
                     continue;
                 };
                 if path.starts_with('_') {
@@ -135,7 +136,11 @@ pub(super) async fn caps_all(api: State<Api>, query: RawQuery) -> Result<Respons
     caps(api, Path("_all".to_owned()), query).await
 }
 
-pub(super) async fn caps(State(api): State<Api>, Path(index): Path<String>, RawQuery(query): RawQuery) -> Result<Response, EsError> {
+pub(super) async fn caps(
+    State(api): State<Api>,
+    Path(index): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, EsError> {
     let kind = Indices::parse(&index)?.kind;
     let patterns: Vec<String> = form(query.as_deref().unwrap_or_default())
         .into_iter()
@@ -153,7 +158,8 @@ pub(super) async fn caps(State(api): State<Api>, Path(index): Path<String>, RawQ
             json!({ kind: { "type": kind, "metadata_field": false, "searchable": true, "aggregatable": kind != "text" } }),
         );
     }
-    let indices: Vec<String> = rows(&api.events).into_iter().filter(|row| row.kind == kind).map(|row| row.name).collect();
+    let indices: Vec<String> =
+        rows(&api.events).into_iter().filter(|row| row.kind == kind).map(|row| row.name).collect();
     Ok(answer(json!({ "indices": indices, "fields": found })))
 }
 
@@ -170,7 +176,12 @@ fn rows(events: &Events) -> Vec<Row> {
             .lane(kind)
             .stats()
             .into_iter()
-            .map(|part| Row { kind, name: format!("{prefix}-{}", part.name), records: part.records, bytes: part.bytes })
+            .map(|part| Row {
+                kind,
+                name: format!("{prefix}-{}", part.name),
+                records: part.records,
+                bytes: part.bytes,
+            })
             .collect::<Vec<_>>()
     };
     let mut rows = of(Kind::Logs, "logs");
@@ -182,7 +193,11 @@ pub(super) async fn indices_all(api: State<Api>, query: RawQuery) -> Response {
     indices(api, Path("*".to_owned()), query).await
 }
 
-pub(super) async fn indices(State(api): State<Api>, Path(pattern): Path<String>, RawQuery(query): RawQuery) -> Response {
+pub(super) async fn indices(
+    State(api): State<Api>,
+    Path(pattern): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
     let parameters = form(query.as_deref().unwrap_or_default());
     let rows: Vec<Row> = rows(&api.events)
         .into_iter()

@@ -26,16 +26,22 @@ fn clause(scope: &Scope<'_>, query: &Value, depth: usize) -> Result<Boxed, EsErr
     if depth > DEEPEST {
         return Err(EsError::parsing(format!("the query is nested deeper than {DEEPEST}")));
     }
-    let object = query.as_object().ok_or_else(|| EsError::parsing("[query] malformed, expected an object"))?;
+    let object =
+        query.as_object().ok_or_else(|| EsError::parsing("[query] malformed, expected an object"))?;
     let mut entries = object.iter();
     let (Some((name, body)), None) = (entries.next(), entries.next()) else {
         return Err(EsError::parsing(if object.is_empty() {
             "query malformed, empty clause found".to_owned()
         } else {
-            format!("[{}] malformed query, expected one clause", object.keys().next().map_or("", String::as_str))
+            format!(
+                "[{}] malformed query, expected one clause",
+                object.keys().next().map_or("", String::as_str)
+            )
         }));
     };
-    let body = body.as_object().ok_or_else(|| EsError::parsing(format!("[{name}] query malformed, expected an object")))?;
+    let body = body
+        .as_object()
+        .ok_or_else(|| EsError::parsing(format!("[{name}] query malformed, expected an object")))?;
     match name.as_str() {
         "match_all" => Ok(Box::new(AllQuery)),
         "match_none" => Ok(Box::new(EmptyQuery)),
@@ -76,8 +82,15 @@ fn clause(scope: &Scope<'_>, query: &Value, depth: usize) -> Result<Boxed, EsErr
             Ok(scope.compile(&Node::Regex { field: Some(field.to_owned()), pattern })?)
         }
         "ids" => {
-            let values = body.get("values").and_then(Value::as_array).ok_or_else(|| EsError::parsing("[ids] requires a 'values' array"))?;
-            let either = values.iter().filter_map(Value::as_str).map(|id| scope.value("_id", id)).collect::<Result<_, _>>()?;
+            let values = body
+                .get("values")
+                .and_then(Value::as_array)
+                .ok_or_else(|| EsError::parsing("[ids] requires a 'values' array"))?;
+            let either = values
+                .iter()
+                .filter_map(Value::as_str)
+                .map(|id| scope.value("_id", id))
+                .collect::<Result<_, _>>()?;
             Ok(any(either))
         }
         "nested" => match body.get("query") {
@@ -96,10 +109,10 @@ fn boolean(scope: &Scope<'_>, body: &Object, depth: usize) -> Result<Boxed, EsEr
             Some(one) => Ok(vec![clause(scope, one, depth + 1)?]),
         }
     };
-    if let Some(unknown) = body
-        .keys()
-        .find(|key| !["must", "filter", "should", "must_not", "minimum_should_match", "boost", "_name"].contains(&key.as_str()))
-    {
+    if let Some(unknown) = body.keys().find(|key| {
+        !["must", "filter", "should", "must_not", "minimum_should_match", "boost", "_name"]
+            .contains(&key.as_str())
+    }) {
         return Err(EsError::parsing(format!("[bool] query does not support [{unknown}]")));
     }
     let mut all: Vec<(Occur, Boxed)> =
@@ -108,7 +121,10 @@ fn boolean(scope: &Scope<'_>, body: &Object, depth: usize) -> Result<Boxed, EsEr
     let least = match body.get("minimum_should_match") {
         None => usize::from(all.is_empty()),
         Some(Value::String(text)) if text.ends_with('%') => {
-            let percent: usize = text.trim_end_matches('%').parse().map_err(|_| EsError::parsing("[bool] failed to parse [minimum_should_match]"))?;
+            let percent: usize = text
+                .trim_end_matches('%')
+                .parse()
+                .map_err(|_| EsError::parsing("[bool] failed to parse [minimum_should_match]"))?;
             should.len() * percent / 100
         }
         Some(value) => value
@@ -171,11 +187,17 @@ fn terms(scope: &Scope<'_>, body: &Object) -> Result<Boxed, EsError> {
         .iter()
         .find(|(key, _)| !["boost", "_name"].contains(&key.as_str()))
         .ok_or_else(|| EsError::parsing("[terms] query requires a field"))?;
-    let values = values.as_array().ok_or_else(|| EsError::parsing(format!("[terms] query requires an array for [{field}]")))?;
+    let values = values
+        .as_array()
+        .ok_or_else(|| EsError::parsing(format!("[terms] query requires an array for [{field}]")))?;
     if values.len() > MOST_TERMS {
-        return Err(EsError::argument(format!("[terms] has {} values; at most {MOST_TERMS} are allowed", values.len())));
+        return Err(EsError::argument(format!(
+            "[terms] has {} values; at most {MOST_TERMS} are allowed",
+            values.len()
+        )));
     }
-    let either = values.iter().map(|value| scope.value(field, &scalar(value))).collect::<Result<_, QueryError>>()?;
+    let either =
+        values.iter().map(|value| scope.value(field, &scalar(value))).collect::<Result<_, QueryError>>()?;
     Ok(any(either))
 }
 
@@ -186,7 +208,9 @@ fn matching(scope: &Scope<'_>, body: &Object) -> Result<Boxed, EsError> {
         .and_then(|v| v.get("operator"))
         .and_then(Value::as_str)
         .is_some_and(|word| word.eq_ignore_ascii_case("and"));
-    let Target::Text(target, _) = scope.fields.resolve(scope.kind, field) else { return Ok(scope.value(field, &value)?) };
+    let Target::Text(target, _) = scope.fields.resolve(scope.kind, field) else {
+        return Ok(scope.value(field, &value)?);
+    };
     let words: Vec<Boxed> =
         crate::store::events::schema::words(&value).iter().map(|word| phrase(target, word, 0)).collect();
     Ok(if and { joined(words.into_iter().map(|q| (Occur::Must, q)).collect()) } else { any(words) })
@@ -198,7 +222,9 @@ fn multi_match(scope: &Scope<'_>, body: &Object) -> Result<Boxed, EsError> {
     let fields: Vec<&str> = body
         .get("fields")
         .and_then(Value::as_array)
-        .map(|names| names.iter().filter_map(Value::as_str).map(|n| n.split('^').next().unwrap_or(n)).collect())
+        .map(|names| {
+            names.iter().filter_map(Value::as_str).map(|n| n.split('^').next().unwrap_or(n)).collect()
+        })
         .unwrap_or_default();
     let node = |field: Option<String>| {
         if whole {
@@ -210,19 +236,25 @@ fn multi_match(scope: &Scope<'_>, body: &Object) -> Result<Boxed, EsError> {
     if fields.is_empty() || fields.contains(&"*") {
         return Ok(scope.compile(&node(None))?);
     }
-    let either = fields.iter().map(|name| scope.compile(&node(Some((*name).to_owned())))).collect::<Result<_, QueryError>>()?;
+    let either = fields
+        .iter()
+        .map(|name| scope.compile(&node(Some((*name).to_owned()))))
+        .collect::<Result<_, QueryError>>()?;
     Ok(any(either))
 }
 
 fn range(scope: &Scope<'_>, body: &Object) -> Result<Boxed, EsError> {
-    let (field, limits) = body.iter().next().ok_or_else(|| EsError::parsing("[range] query requires a field"))?;
+    let (field, limits) =
+        body.iter().next().ok_or_else(|| EsError::parsing("[range] query requires a field"))?;
     let (lower, upper) = bounds(field, limits)?;
     Ok(scope.range(field, &lower, &upper)?)
 }
 
 /// The ends of a range query.
 pub(super) fn bounds(field: &str, limits: &Value) -> Result<(Bound<String>, Bound<String>), EsError> {
-    let limits = limits.as_object().ok_or_else(|| EsError::parsing(format!("[range] query malformed, expected an object for [{field}]")))?;
+    let limits = limits.as_object().ok_or_else(|| {
+        EsError::parsing(format!("[range] query malformed, expected an object for [{field}]"))
+    })?;
     let (mut lower, mut upper) = (Bound::Unbounded, Bound::Unbounded);
     let legacy = |key: &str| limits.get(key).and_then(Value::as_bool).unwrap_or(true);
     for (key, value) in limits {
@@ -234,8 +266,20 @@ pub(super) fn bounds(field: &str, limits: &Value) -> Result<(Bound<String>, Boun
             "gt" => lower = Bound::Excluded(scalar(value)),
             "lte" => upper = Bound::Included(scalar(value)),
             "lt" => upper = Bound::Excluded(scalar(value)),
-            "from" => lower = if legacy("include_lower") { Bound::Included(scalar(value)) } else { Bound::Excluded(scalar(value)) },
-            "to" => upper = if legacy("include_upper") { Bound::Included(scalar(value)) } else { Bound::Excluded(scalar(value)) },
+            "from" => {
+                lower = if legacy("include_lower") {
+                    Bound::Included(scalar(value))
+                } else {
+                    Bound::Excluded(scalar(value))
+                }
+            }
+            "to" => {
+                upper = if legacy("include_upper") {
+                    Bound::Included(scalar(value))
+                } else {
+                    Bound::Excluded(scalar(value))
+                }
+            }
             "format" | "time_zone" | "boost" | "relation" | "include_lower" | "include_upper" | "_name" => {}
             other => return Err(EsError::parsing(format!("[range] query does not support [{other}]"))),
         }
@@ -254,13 +298,17 @@ fn field_value<'a>(name: &str, body: &'a Object, key: &str) -> Result<(&'a str, 
             Some(value) => Ok((field, scalar(value))),
             None => Err(EsError::parsing(format!("[{name}] query requires [{key}] for [{field}]"))),
         },
-        Value::Array(_) | Value::Null => Err(EsError::parsing(format!("[{name}] query does not support an array or null for [{field}]"))),
+        Value::Array(_) | Value::Null => {
+            Err(EsError::parsing(format!("[{name}] query does not support an array or null for [{field}]")))
+        }
         value => Ok((field, scalar(value))),
     }
 }
 
 fn text_of<'a>(name: &str, body: &'a Object, key: &str) -> Result<&'a str, EsError> {
-    body.get(key).and_then(Value::as_str).ok_or_else(|| EsError::parsing(format!("[{name}] requires a text [{key}]")))
+    body.get(key)
+        .and_then(Value::as_str)
+        .ok_or_else(|| EsError::parsing(format!("[{name}] requires a text [{key}]")))
 }
 
 fn scalar(value: &Value) -> String {

@@ -22,12 +22,22 @@ pub(crate) struct EsError {
 impl EsError {
     /// 400: the body is not what the query language knows.
     pub(crate) fn parsing(reason: impl Into<String>) -> Self {
-        EsError { status: StatusCode::BAD_REQUEST, kind: "parsing_exception", reason: reason.into(), at: None }
+        EsError {
+            status: StatusCode::BAD_REQUEST,
+            kind: "parsing_exception",
+            reason: reason.into(),
+            at: None,
+        }
     }
 
     /// 400: understood, but cannot be done.
     pub(crate) fn argument(reason: impl Into<String>) -> Self {
-        EsError { status: StatusCode::BAD_REQUEST, kind: "illegal_argument_exception", reason: reason.into(), at: None }
+        EsError {
+            status: StatusCode::BAD_REQUEST,
+            kind: "illegal_argument_exception",
+            reason: reason.into(),
+            at: None,
+        }
     }
 
     /// 404: no such index.

@@ -67,9 +67,12 @@ fn body_of(bytes: &[u8], query: Option<&str>) -> Result<Value, EsError> {
     let mut body = if bytes.iter().all(u8::is_ascii_whitespace) {
         Value::Object(Map::new())
     } else {
-        serde_json::from_slice(bytes).map_err(|error| EsError::parsing(format!("the body is not JSON: {error}")))?
+        serde_json::from_slice(bytes)
+            .map_err(|error| EsError::parsing(format!("the body is not JSON: {error}")))?
     };
-    let Some(object) = body.as_object_mut() else { return Err(EsError::parsing("the body must be a JSON object")) };
+    let Some(object) = body.as_object_mut() else {
+        return Err(EsError::parsing("the body must be a JSON object"));
+    };
     for (key, value) in form(query.unwrap_or_default()) {
         match key.as_str() {
             "q" => {
@@ -126,7 +129,12 @@ async fn search_all(api: State<Api>, query: RawQuery, bytes: Bytes) -> Result<Re
     search(api, Path("_all".to_owned()), query, bytes).await
 }
 
-async fn search(State(api): State<Api>, Path(index): Path<String>, RawQuery(query): RawQuery, bytes: Bytes) -> Result<Response, EsError> {
+async fn search(
+    State(api): State<Api>,
+    Path(index): Path<String>,
+    RawQuery(query): RawQuery,
+    bytes: Bytes,
+) -> Result<Response, EsError> {
     let indices = Indices::parse(&index)?;
     let body = body_of(&bytes, query.as_deref())?;
     Ok(answer(api.run(move |events| request::search(events, &indices, &body)).await??))
@@ -136,7 +144,12 @@ async fn count_all(api: State<Api>, query: RawQuery, bytes: Bytes) -> Result<Res
     count(api, Path("_all".to_owned()), query, bytes).await
 }
 
-async fn count(State(api): State<Api>, Path(index): Path<String>, RawQuery(query): RawQuery, bytes: Bytes) -> Result<Response, EsError> {
+async fn count(
+    State(api): State<Api>,
+    Path(index): Path<String>,
+    RawQuery(query): RawQuery,
+    bytes: Bytes,
+) -> Result<Response, EsError> {
     let indices = Indices::parse(&index)?;
     let body = body_of(&bytes, query.as_deref())?;
     let found = api
@@ -157,7 +170,11 @@ async fn msearch_all(api: State<Api>, bytes: Bytes) -> Result<Response, EsError>
 }
 
 /// Pairs of lines: where, and what. One search that fails does not fail the others.
-async fn msearch(State(api): State<Api>, Path(default): Path<String>, bytes: Bytes) -> Result<Response, EsError> {
+async fn msearch(
+    State(api): State<Api>,
+    Path(default): Path<String>,
+    bytes: Bytes,
+) -> Result<Response, EsError> {
     let text = std::str::from_utf8(&bytes).map_err(|_| EsError::parsing("the body is not UTF-8"))?;
     let lines: Vec<&str> = text.lines().collect();
     let mut pairs = Vec::new();
@@ -167,7 +184,9 @@ async fn msearch(State(api): State<Api>, Path(default): Path<String>, bytes: Byt
             break;
         }
         let Some(body) = lines.get(at + 1) else {
-            return Err(EsError::parsing("The msearch request must be terminated by a newline [\n] and have a body line after each header line"));
+            return Err(EsError::parsing(
+                "The msearch request must be terminated by a newline [\n] and have a body line after each header line",
+            ));
         };
         pairs.push((lines[at].to_owned(), (*body).to_owned()));
         at += 2;
@@ -184,14 +203,20 @@ async fn msearch(State(api): State<Api>, Path(default): Path<String>, bytes: Byt
                 let header = body_of(header.as_bytes(), None)?;
                 let index = match header.get("index") {
                     Some(Value::String(one)) => one.clone(),
-                    Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
+                    Some(Value::Array(many)) => {
+                        many.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")
+                    }
                     _ => default.clone(),
                 };
-                let mut found = request::search(events, &Indices::parse(&index)?, &body_of(body.as_bytes(), None)?)?;
+                let mut found =
+                    request::search(events, &Indices::parse(&index)?, &body_of(body.as_bytes(), None)?)?;
                 found["status"] = 200.into();
                 Ok(found)
             };
-            pairs.iter().map(|(header, body)| one(header, body).unwrap_or_else(|error| error.body())).collect::<Vec<_>>()
+            pairs
+                .iter()
+                .map(|(header, body)| one(header, body).unwrap_or_else(|error| error.body()))
+                .collect::<Vec<_>>()
         })
         .await?;
     let took = answers.iter().filter_map(|a| a.get("took")?.as_u64()).sum::<u64>();

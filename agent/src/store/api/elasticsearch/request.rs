@@ -13,7 +13,7 @@ use super::dsl;
 use super::error::EsError;
 use super::source::Wanted;
 use crate::store::events::schema::Column;
-use crate::store::events::{Events, EventStore, Hit, Kind, Search, Selection, Sort};
+use crate::store::events::{EventStore, Events, Hit, Kind, Search, Selection, Sort};
 use crate::store::query::compile::Scope;
 use crate::store::query::{Node, dates};
 
@@ -42,8 +42,15 @@ impl Indices {
                     spans = true;
                     kinds.push(Kind::Spans);
                 }
-                name if name.starts_with("zipkin") || name.starts_with("*zipkin") || name.starts_with("traces") => {
-                    if name.ends_with("span-*") || name.ends_with("span*") || name.ends_with("zipkin*") || name.starts_with("traces") {
+                name if name.starts_with("zipkin")
+                    || name.starts_with("*zipkin")
+                    || name.starts_with("traces") =>
+                {
+                    if name.ends_with("span-*")
+                        || name.ends_with("span*")
+                        || name.ends_with("zipkin*")
+                        || name.starts_with("traces")
+                    {
                         spans = true;
                     } else {
                         streams.push(name.to_owned());
@@ -61,7 +68,10 @@ impl Indices {
         if kinds.iter().any(|other| *other != kind) {
             return Err(EsError::argument("logs and spans cannot be searched in one request; use _msearch"));
         }
-        if match kind { Kind::Logs => logs, Kind::Spans => spans } {
+        if match kind {
+            Kind::Logs => logs,
+            Kind::Spans => spans,
+        } {
             streams.clear();
         }
         Ok(Indices { kind, streams })
@@ -110,7 +120,9 @@ fn time_range(query: &mut Value, now_ms: i64) -> Result<(Option<i64>, Option<i64
         let (lower, upper) = dsl::bounds(field::TIMESTAMP, limits)?;
         let read = |text: &str| {
             dates::interval(text, now_ms).ok_or_else(|| {
-                EsError::parsing(format!("failed to parse date field [{text}]: write RFC 3339, now-15m or milliseconds since 1970"))
+                EsError::parsing(format!(
+                    "failed to parse date field [{text}]: write RFC 3339, now-15m or milliseconds since 1970"
+                ))
             })
         };
         let first = match &lower {
@@ -148,7 +160,8 @@ fn time_range(query: &mut Value, now_ms: i64) -> Result<(Option<i64>, Option<i64
 pub(super) fn search(events: &Events, indices: &Indices, body: &Value) -> Result<Value, EsError> {
     let started = Instant::now();
     let lane = events.lane(indices.kind);
-    if let Some(unknown) = body.as_object().and_then(|b| b.keys().find(|key| !KNOWN.contains(&key.as_str()))) {
+    if let Some(unknown) = body.as_object().and_then(|b| b.keys().find(|key| !KNOWN.contains(&key.as_str())))
+    {
         return Err(EsError::parsing(format!("unknown key [{unknown}] in the body of a search")));
     }
     let limit = number(body, "size", 10)?;
@@ -166,9 +179,11 @@ pub(super) fn search(events: &Events, indices: &Indices, body: &Value) -> Result
         Some(Value::Bool(false)) => None,
         _ => Some(lane.count(&selection)),
     };
-    let found = lane.search(&Search { selection: selection.clone(), limit, offset, sort: sort.clone(), after });
+    let found =
+        lane.search(&Search { selection: selection.clone(), limit, offset, sort: sort.clone(), after });
     let wanted = Wanted::from(body)?;
-    let hits: Vec<Value> = found.value.iter().map(|hit| present(hit, &wanted, sorted.then_some(&sort))).collect();
+    let hits: Vec<Value> =
+        found.value.iter().map(|hit| present(hit, &wanted, sorted.then_some(&sort))).collect();
     let aggregations = match body.get("aggs").or_else(|| body.get("aggregations")) {
         Some(request) => Some(aggs::evaluate(lane, &selection, request)?),
         None => None,
@@ -194,10 +209,35 @@ pub(super) fn search(events: &Events, indices: &Indices, body: &Value) -> Result
 
 /// What a body may contain; what has no meaning here is accepted and ignored.
 const KNOWN: [&str; 29] = [
-    "query", "size", "from", "sort", "search_after", "_source", "fields", "docvalue_fields", "stored_fields",
-    "script_fields", "aggs", "aggregations", "track_total_hits", "track_scores", "highlight", "timeout", "version",
-    "explain", "profile", "min_score", "runtime_mappings", "indices_boost", "terminate_after", "pit", "stats",
-    "seq_no_primary_term", "preference", "allow_partial_search_results", "_name",
+    "query",
+    "size",
+    "from",
+    "sort",
+    "search_after",
+    "_source",
+    "fields",
+    "docvalue_fields",
+    "stored_fields",
+    "script_fields",
+    "aggs",
+    "aggregations",
+    "track_total_hits",
+    "track_scores",
+    "highlight",
+    "timeout",
+    "version",
+    "explain",
+    "profile",
+    "min_score",
+    "runtime_mappings",
+    "indices_boost",
+    "terminate_after",
+    "pit",
+    "stats",
+    "seq_no_primary_term",
+    "preference",
+    "allow_partial_search_results",
+    "_name",
 ];
 
 fn number(body: &Value, key: &str, default: usize) -> Result<usize, EsError> {
@@ -207,7 +247,11 @@ fn number(body: &Value, key: &str, default: usize) -> Result<usize, EsError> {
             .as_u64()
             .or_else(|| value.as_str()?.parse().ok())
             .and_then(|n| usize::try_from(n).ok())
-            .ok_or_else(|| EsError::parsing(format!("[{key}] must be a whole number that is not negative, found {value}"))),
+            .ok_or_else(|| {
+                EsError::parsing(format!(
+                    "[{key}] must be a whole number that is not negative, found {value}"
+                ))
+            }),
     }
 }
 
@@ -222,7 +266,9 @@ fn sorting(events: &Events, kind: Kind, body: &Value) -> Result<(Sort, bool), Es
         Some(one) => one.clone(),
     };
     let (name, order) = match &first {
-        Value::String(name) => name.split_once(':').map_or((name.as_str(), None), |(name, order)| (name, Some(order))),
+        Value::String(name) => {
+            name.split_once(':').map_or((name.as_str(), None), |(name, order)| (name, Some(order)))
+        }
         Value::Object(object) => match object.iter().next() {
             Some((name, Value::String(order))) => (name.as_str(), Some(order.as_str())),
             Some((name, options)) => (name.as_str(), options.get("order").and_then(Value::as_str)),
@@ -234,7 +280,9 @@ fn sorting(events: &Events, kind: Kind, body: &Value) -> Result<(Sort, bool), Es
         Some("desc") => true,
         Some("asc") => false,
         None => name == "_score",
-        Some(other) => return Err(EsError::parsing(format!("unknown sort order [{other}]; use asc or desc"))),
+        Some(other) => {
+            return Err(EsError::parsing(format!("unknown sort order [{other}]; use asc or desc")));
+        }
     };
     match name {
         "_score" => return Ok((newest, true)),
@@ -244,18 +292,24 @@ fn sorting(events: &Events, kind: Kind, body: &Value) -> Result<(Sort, bool), Es
     match events.lane(kind).fields.column(kind, name) {
         Column::Named(column) if column == field::TIMESTAMP => Ok((Sort::Time { descending }, true)),
         Column::Named(column) => Ok((Sort::Number { column, descending }, true)),
-        Column::None => Err(EsError::argument(format!("cannot sort by [{name}]: it is text, found by its words"))),
+        Column::None => {
+            Err(EsError::argument(format!("cannot sort by [{name}]: it is text, found by its words")))
+        }
     }
 }
 
 fn after(body: &Value, sort: &Sort) -> Result<Option<(i64, Option<u64>)>, EsError> {
     let Some(values) = body.get("search_after").filter(|v| !v.is_null()) else { return Ok(None) };
     if !matches!(sort, Sort::Time { .. }) {
-        return Err(EsError::argument("search_after works with a sort by @timestamp only; use from and size"));
+        return Err(EsError::argument(
+            "search_after works with a sort by @timestamp only; use from and size",
+        ));
     }
     let values = values.as_array().ok_or_else(|| EsError::parsing("[search_after] must be an array"))?;
     let first = values.first().and_then(crate::store::events::record::millis);
-    let first = first.ok_or_else(|| EsError::parsing("[search_after] must begin with the time of the last hit, in milliseconds"))?;
+    let first = first.ok_or_else(|| {
+        EsError::parsing("[search_after] must begin with the time of the last hit, in milliseconds")
+    })?;
     Ok(Some((first, values.get(1).and_then(Value::as_u64))))
 }
 
@@ -301,7 +355,10 @@ mod tests {
             {"range": {"@timestamp": {"lt": "2001-09-09T01:46:40.500Z"}}}
         ]}});
         assert_eq!(time_range(&mut query, 0).unwrap(), (Some(1_000_000_000_000), Some(1_000_000_000_500)));
-        assert_eq!(query["bool"]["filter"], json!([{"match_all": {}}, {"term": {"status": 500}}, {"match_all": {}}]));
+        assert_eq!(
+            query["bool"]["filter"],
+            json!([{"match_all": {}}, {"term": {"status": 500}}, {"match_all": {}}])
+        );
         let mut should = json!({"bool": {"should": [{"range": {"@timestamp": {"gte": 5}}}]}});
         assert_eq!(time_range(&mut should, 0).unwrap(), (None, None));
         assert!(time_range(&mut json!({"range": {"@timestamp": {"gte": "soon"}}}), 0).is_err());
@@ -319,7 +376,11 @@ mod tests {
             ("zipkin-span-2025-11-24", Kind::Spans, vec!["zipkin-span-2025-11-24"]),
         ] {
             let indices = Indices::parse(pattern).unwrap_or_else(|_| panic!("{pattern}"));
-            assert_eq!((indices.kind, indices.streams), (kind, streams.into_iter().map(str::to_owned).collect()), "{pattern}");
+            assert_eq!(
+                (indices.kind, indices.streams),
+                (kind, streams.into_iter().map(str::to_owned).collect()),
+                "{pattern}"
+            );
         }
         assert!(Indices::parse("logs-*,zipkin-span-*").is_err());
         assert!(Indices::parse("kittens").is_err());

@@ -27,7 +27,8 @@ impl Wanted {
             Some(Value::Bool(false)) => (false, Vec::new(), Vec::new()),
             Some(value @ (Value::String(_) | Value::Array(_))) => (true, list(value), Vec::new()),
             Some(Value::Object(object)) => {
-                let of = |a: &str, b: &str| object.get(a).or_else(|| object.get(b)).map(list).unwrap_or_default();
+                let of =
+                    |a: &str, b: &str| object.get(a).or_else(|| object.get(b)).map(list).unwrap_or_default();
                 (true, of("includes", "include"), of("excludes", "exclude"))
             }
             Some(other) => return Err(EsError::parsing(format!("[_source] cannot be {other}"))),
@@ -70,7 +71,8 @@ impl Wanted {
 
     fn keeps(&self, path: &str) -> bool {
         let covers = |pattern: &String| {
-            matches(pattern, path) || path.strip_prefix(pattern.as_str()).is_some_and(|rest| rest.starts_with('.'))
+            matches(pattern, path)
+                || path.strip_prefix(pattern.as_str()).is_some_and(|rest| rest.starts_with('.'))
         };
         (self.includes.is_empty() || self.includes.iter().any(covers)) && !self.excludes.iter().any(covers)
     }
