@@ -7,6 +7,7 @@ pub mod client;
 pub mod config;
 pub mod export;
 pub mod hooks;
+pub mod ledger;
 pub mod logs;
 pub mod metrics;
 pub mod queue;

@@ -10,6 +10,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub mod dead_letters;
+pub mod pump;
+
 /// A record as the queue keeps it.
 #[derive(Debug, Clone)]
 pub struct Entry {
