@@ -183,7 +183,8 @@ impl Queue {
     pub fn durable(&self, ticket: Ticket) -> impl Future<Output = Result<(), Broken>> + Send + 'static {
         let mut durable = self.durable.subscribe();
         async move {
-            let progress = durable.wait_for(|p| p.end_seq >= ticket.0 || p.closed).await.map_err(|_| Broken)?;
+            let progress =
+                durable.wait_for(|p| p.end_seq >= ticket.0 || p.closed).await.map_err(|_| Broken)?;
             if progress.end_seq >= ticket.0 { Ok(()) } else { Err(Broken) }
         }
     }
@@ -245,6 +246,9 @@ impl Queue {
 
 impl std::fmt::Debug for Queue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Queue").field("lane", &self.lane).field("depth", &self.depth()).finish_non_exhaustive()
+        f.debug_struct("Queue")
+            .field("lane", &self.lane)
+            .field("depth", &self.depth())
+            .finish_non_exhaustive()
     }
 }

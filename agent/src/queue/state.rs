@@ -130,7 +130,11 @@ impl State {
     }
 
     pub(super) fn mark(&mut self, seq: u64, now: Instant) {
-        if self.marks.back().is_some_and(|(_, last)| now.saturating_duration_since(*last) < Duration::from_secs(1)) {
+        if self
+            .marks
+            .back()
+            .is_some_and(|(_, last)| now.saturating_duration_since(*last) < Duration::from_secs(1))
+        {
             return;
         }
         if self.marks.len() == MARKS {

@@ -72,7 +72,8 @@ impl DeadLetters {
     pub fn open(dir: &Path, settings: &Settings) -> io::Result<Self> {
         use std::os::unix::fs::DirBuilderExt;
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir.join(replay::FOLDER))?;
-        let letters = DeadLetters { dir: dir.to_owned(), settings: settings.clone(), files: Mutex::default() };
+        let letters =
+            DeadLetters { dir: dir.to_owned(), settings: settings.clone(), files: Mutex::default() };
         let last = letters.all()?.last().map_or(0, |letter| letter.number);
         let named = letters.list_files()?.last().map_or(0, |(first, _)| *first);
         // Settled numbers are never given again, even when the letters themselves have gone.
@@ -82,13 +83,7 @@ impl DeadLetters {
     }
 
     /// Keeps `refused` and forces them to disk.
-    pub fn put(
-        &self,
-        lane: &str,
-        exporter: &str,
-        refused: &[Refused],
-        now: SystemTime,
-    ) -> io::Result<()> {
+    pub fn put(&self, lane: &str, exporter: &str, refused: &[Refused], now: SystemTime) -> io::Result<()> {
         let time = rfc3339(now);
         let mut files = self.files.lock();
         let first = files.next_number;
@@ -205,7 +200,10 @@ impl DeadLetters {
             if left > 0 {
                 metrics::counter!("sightline_dead_letters_dropped_total", "reason" => "bound")
                     .increment(left as u64);
-                tracing::error!(letters = left, "the oldest dead letters are gone: dead_letters.max_bytes is reached");
+                tracing::error!(
+                    letters = left,
+                    "the oldest dead letters are gone: dead_letters.max_bytes is reached"
+                );
             }
         }
         Ok(())
@@ -248,7 +246,8 @@ fn read_letters(path: &Path, letters: &mut Vec<Letter>) -> io::Result<()> {
 }
 
 fn rfc3339(now: SystemTime) -> String {
-    let now = time::OffsetDateTime::from(now).replace_nanosecond(0).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    let now =
+        time::OffsetDateTime::from(now).replace_nanosecond(0).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
     now.format(&time::format_description::well_known::Rfc3339).unwrap_or_default()
 }
 

@@ -112,8 +112,12 @@ fn the_command_line_lists_shows_and_drops() {
     let dir = tempfile::tempdir().unwrap();
     let letters = DeadLetters::open(dir.path(), &Settings::default()).unwrap();
     let mut payload = Vec::new();
-    crate::logs::envelope::Envelope { stream: "logs-kitten.app-prod", id: "01", document: br#"{"status":"x"}"# }
-        .encode(&mut payload);
+    crate::logs::envelope::Envelope {
+        stream: "logs-kitten.app-prod",
+        id: "01",
+        document: br#"{"status":"x"}"#,
+    }
+    .encode(&mut payload);
     put(&letters, "logs", &[std::str::from_utf8(&payload).unwrap()], "400 mapper_parsing_exception");
     expect_test::expect![[r#"
         1  1970-01-01T00:00:00Z  logs  test  logs-kitten.app-prod  400 mapper_parsing_exception

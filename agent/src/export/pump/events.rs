@@ -78,8 +78,21 @@ impl Events {
 pub(super) fn label(reason: &str) -> &'static str {
     let word = reason.split([' ', ':']).next().unwrap_or_default();
     const KNOWN: [&str; 15] = [
-        "429", "503", "502", "504", "500", "401", "403", "404", "408", "connect", "timeout", "closed", "reply",
-        "too_large", "dead_letters",
+        "429",
+        "503",
+        "502",
+        "504",
+        "500",
+        "401",
+        "403",
+        "404",
+        "408",
+        "connect",
+        "timeout",
+        "closed",
+        "reply",
+        "too_large",
+        "dead_letters",
     ];
     KNOWN.into_iter().find(|known| *known == word).unwrap_or("other")
 }

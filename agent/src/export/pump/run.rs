@@ -202,7 +202,8 @@ impl<E: Exporter> Run<E> {
             return None;
         }
         let since = *self.filling.get_or_insert(now);
-        if self.held > 0 && self.held + self.max_bytes > self.max_in_flight || self.window.span() >= MAX_SPAN {
+        if self.held > 0 && self.held + self.max_bytes > self.max_in_flight || self.window.span() >= MAX_SPAN
+        {
             return None;
         }
         let full = (self.max_bytes as f64 / self.mean_bytes).min(self.flow.records() as f64);
@@ -244,7 +245,8 @@ impl<E: Exporter> Run<E> {
         while let Some(waiting) = self.retries.peek() {
             let (records, bytes) = (waiting.1.entries.len(), waiting.1.bytes);
             let first = joined.entries.is_empty();
-            let fits = joined.entries.len() + records <= self.flow.records() && joined.bytes + bytes <= self.max_bytes;
+            let fits = joined.entries.len() + records <= self.flow.records()
+                && joined.bytes + bytes <= self.max_bytes;
             if waiting.0.0 > now || (!first && !fits) {
                 break;
             }
@@ -351,7 +353,8 @@ impl<E: Exporter> Run<E> {
             if recovered {
                 // They waited for the back end, and it is back.
                 let retries = std::mem::take(&mut self.retries);
-                self.retries = retries.into_iter().map(|Waiting(_, group)| Waiting(Reverse(now), group)).collect();
+                self.retries =
+                    retries.into_iter().map(|Waiting(_, group)| Waiting(Reverse(now), group)).collect();
             }
             if self.status.lock().reached(SystemTime::now()) {
                 self.events.reached(recovered);

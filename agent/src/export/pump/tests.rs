@@ -65,7 +65,12 @@ fn retry(reason: &str) -> Verdict {
 }
 
 /// Pumps records 0..`count` until all are dealt with.
-async fn pump(lane: &'static str, count: u64, settings: &Settings, decide: fn(u64, u32) -> Verdict) -> Outcome {
+async fn pump(
+    lane: &'static str,
+    count: u64,
+    settings: &Settings,
+    decide: fn(u64, u32) -> Verdict,
+) -> Outcome {
     let dir = tempfile::tempdir().unwrap();
     let queue_settings = queue::Settings { min_free: Bytes(0), ..queue::Settings::default() };
     let queue = Queue::open(dir.path(), lane, &queue_settings).unwrap();
@@ -87,8 +92,12 @@ async fn pump(lane: &'static str, count: u64, settings: &Settings, decide: fn(u6
     let status = pump.status();
     pump.stop(Instant::now() + Duration::from_secs(5)).await;
     queue.close(Instant::now() + Duration::from_secs(5));
-    let letters =
-        letters.list().unwrap().iter().map(|l| std::str::from_utf8(&l.payload).unwrap().parse().unwrap()).collect();
+    let letters = letters
+        .list()
+        .unwrap()
+        .iter()
+        .map(|l| std::str::from_utf8(&l.payload).unwrap().parse().unwrap())
+        .collect();
     let mut stored = stored.lock().clone();
     stored.sort_unstable();
     let tries = seen.lock().clone();
