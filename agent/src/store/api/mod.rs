@@ -1,6 +1,7 @@
 //! The store's HTTP faces. Each speaks a known dialect, so that the page, Grafana and scripts need nothing of ours.
 
 pub mod elasticsearch;
+pub mod zipkin;
 
 use std::sync::Arc;
 use std::time::Duration;

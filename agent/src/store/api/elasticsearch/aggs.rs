@@ -5,6 +5,8 @@ use serde_json::{Map, Value, json};
 use tantivy::aggregation::agg_req::Aggregations;
 use tantivy::query::{AllQuery, BooleanQuery, Occur, Query};
 
+use sightline_instrument::wire::field;
+
 use super::dsl;
 use super::error::EsError;
 use super::request::{present, whole};
@@ -404,6 +406,16 @@ fn polish(lane: &Lane, agg: &Agg<'_>, result: Option<Value>) -> Value {
     let Some(mut result) = result else { return empty(lane, agg) };
     if let Some(value) = result.get_mut("value") {
         *value = whole(value.as_f64());
+    }
+    // The engine counts time in nanoseconds.
+    let over_time = agg.body.get("field").and_then(Value::as_str).is_some_and(|name| {
+        lane.fields.column(lane.kind, name) == Column::Named(field::TIMESTAMP.to_owned())
+    });
+    if over_time
+        && matches!(agg.kind, "min" | "max" | "avg")
+        && let Some(ms) = result.get("value").and_then(Value::as_f64).map(|ns| (ns / 1e6).round() as i64)
+    {
+        result = json!({ "value": ms, "value_as_string": iso(ms) });
     }
     if let Some(Value::Object(values)) = result.get_mut("values") {
         values.values_mut().filter(|v| v.as_f64().is_some_and(f64::is_nan)).for_each(|v| *v = Value::Null);

@@ -21,6 +21,7 @@ use serde_json::{Map, Value, json};
 use super::Api;
 use crate::store::events::EventStore;
 use error::EsError;
+pub(crate) use catalog::fields_of;
 use request::Indices;
 
 /// Largest body of a request.
