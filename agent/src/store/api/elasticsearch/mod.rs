@@ -20,8 +20,8 @@ use serde_json::{Map, Value, json};
 
 use super::Api;
 use crate::store::events::EventStore;
-use error::EsError;
 pub(crate) use catalog::fields_of;
+use error::EsError;
 use request::Indices;
 
 /// Largest body of a request.

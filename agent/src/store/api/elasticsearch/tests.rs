@@ -54,7 +54,11 @@ impl Served {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let status = response.status().as_u16();
         let bytes = axum::body::to_bytes(response.into_body(), 4 << 20).await.unwrap();
-        (status, serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned())))
+        (
+            status,
+            serde_json::from_slice(&bytes)
+                .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned())),
+        )
     }
 
     async fn get(&self, path: &str) -> (u16, Value) {
@@ -62,7 +66,11 @@ impl Served {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let status = response.status().as_u16();
         let bytes = axum::body::to_bytes(response.into_body(), 4 << 20).await.unwrap();
-        (status, serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned())))
+        (
+            status,
+            serde_json::from_slice(&bytes)
+                .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned())),
+        )
     }
 
     /// How many records a query object finds, by hits and by total alike.
@@ -106,11 +114,20 @@ async fn each_clause_of_the_query_language_selects() {
         (json!({"query_string": {"query": "error", "default_field": "log.level"}}), 10),
         (json!({"query_string": {"query": "record 7", "default_operator": "AND"}}), 1),
         (json!({"simple_query_string": {"query": "many)"}}), 30),
-        (json!({"bool": {"must": [{"term": {"log.level": "error"}}], "must_not": {"term": {"service.name": "web"}}}}), 5),
+        (
+            json!({"bool": {"must": [{"term": {"log.level": "error"}}], "must_not": {"term": {"service.name": "web"}}}}),
+            5,
+        ),
         (json!({"bool": {"should": [{"term": {"_id": "r1"}}, {"term": {"_id": "r2"}}]}}), 2),
         (json!({"bool": {"must": [{"match_all": {}}], "should": [{"term": {"_id": "r1"}}]}}), 30),
-        (json!({"bool": {"should": [{"term": {"_id": "r1"}}, {"term": {"status": 300}}], "minimum_should_match": 2}}), 1),
-        (json!({"bool": {"filter": [{"range": {"@timestamp": {"gte": "now-1m", "lte": "now"}}}, {"term": {"status": 200}}]}}), 3),
+        (
+            json!({"bool": {"should": [{"term": {"_id": "r1"}}, {"term": {"status": 300}}], "minimum_should_match": 2}}),
+            1,
+        ),
+        (
+            json!({"bool": {"filter": [{"range": {"@timestamp": {"gte": "now-1m", "lte": "now"}}}, {"term": {"status": 200}}]}}),
+            3,
+        ),
         (json!({"constant_score": {"filter": {"term": {"status": 200}}}}), 10),
         (json!({"multi_match": {"query": "many", "fields": ["message", "service.name^2"]}}), 30),
         (json!({"bool": {}}), 30),
@@ -131,7 +148,10 @@ async fn refusals_have_the_shape_of_elasticsearch() {
         (json!({"size": 10_001}), "Result window is too large"),
         (json!({"aggs": {"x": {"unheard": {"field": "a"}}}}), "Unknown aggregation type [unheard]"),
         (json!({"aggs": {"x": {"terms": {"field": "message"}}}}), "Fielddata is disabled on [message]"),
-        (json!({"aggs": {"x": {"date_histogram": {"field": "@timestamp", "calendar_interval": "month"}}}}), "30d"),
+        (
+            json!({"aggs": {"x": {"date_histogram": {"field": "@timestamp", "calendar_interval": "month"}}}}),
+            "30d",
+        ),
         (json!({"squery": {}}), "unknown key [squery]"),
     ] {
         let (status, answer) = served.post("/_search", &body).await;
@@ -163,9 +183,13 @@ async fn hits_are_newest_first_and_pages_follow() {
     }
     let expected: Vec<String> = (1..=30).rev().map(|n| format!("r{n}")).collect();
     assert_eq!(seen, expected);
-    let (_, by_number) = served.post("/_search", json!({"size": 2, "from": 1, "sort": {"event.duration": "asc"}})).await;
+    let (_, by_number) =
+        served.post("/_search", json!({"size": 2, "from": 1, "sort": {"event.duration": "asc"}})).await;
     let hits = &by_number["hits"]["hits"];
-    assert_eq!((&hits[0]["_id"], &hits[0]["sort"][0], &hits[1]["_id"]), (&json!("r2"), &json!(2000), &json!("r3")));
+    assert_eq!(
+        (&hits[0]["_id"], &hits[0]["sort"][0], &hits[1]["_id"]),
+        (&json!("r2"), &json!(2000), &json!("r3"))
+    );
 }
 
 #[tokio::test]
@@ -196,7 +220,10 @@ async fn aggregations_agree_with_the_records() {
     assert_eq!(web["slowest"]["value"], 25_000);
     assert_eq!(found["statuses"]["buckets"].as_array().unwrap().len(), 3);
     assert!(found["statuses"]["buckets"][0]["key"].is_i64());
-    assert_eq!((&found["n"]["value"], &found["c"]["value"], &found["mean"]["value"], &found["s"]["value"]), (&json!(30), &json!(2), &json!(300), &json!(9000)));
+    assert_eq!(
+        (&found["n"]["value"], &found["c"]["value"], &found["mean"]["value"], &found["s"]["value"]),
+        (&json!(30), &json!(2), &json!(300), &json!(9000))
+    );
     assert_eq!(found["low"]["value"], NOW - 290_000);
     let median = found["p"]["values"]["50.0"].as_f64().unwrap();
     assert!((14_000.0..=17_000.0).contains(&median), "{median}");
@@ -213,12 +240,24 @@ async fn filters_and_top_hits_work_at_any_depth() {
             "newest": {"terms": {"field": "service.name", "order": {"_key": "asc"}}, "aggs": {"last": {"top_hits": {"size": 1, "_source": false}}, "n": {"max": {"field": "status"}}}}
         }))
         .await;
-    assert_eq!((&found["bad"]["doc_count"], &found["bad"]["of"]["buckets"][0]["doc_count"]), (&json!(10), &json!(5)));
-    assert_eq!((&found["two"]["buckets"]["web"]["doc_count"], &found["two"]["buckets"]["rest"]["doc_count"]), (&json!(15), &json!(15)));
+    assert_eq!(
+        (&found["bad"]["doc_count"], &found["bad"]["of"]["buckets"][0]["doc_count"]),
+        (&json!(10), &json!(5))
+    );
+    assert_eq!(
+        (&found["two"]["buckets"]["web"]["doc_count"], &found["two"]["buckets"]["rest"]["doc_count"]),
+        (&json!(15), &json!(15))
+    );
     assert_eq!(found["none"]["doc_count"], 30);
     let newest = &found["newest"]["buckets"];
-    assert_eq!((&newest[0]["key"], &newest[0]["last"]["hits"]["hits"][0]["_id"]), (&json!("kittenserver"), &json!("r30")));
-    assert_eq!((&newest[1]["last"]["hits"]["hits"][0]["_id"], &newest[1]["n"]["value"]), (&json!("r25"), &json!(400)));
+    assert_eq!(
+        (&newest[0]["key"], &newest[0]["last"]["hits"]["hits"][0]["_id"]),
+        (&json!("kittenserver"), &json!("r30"))
+    );
+    assert_eq!(
+        (&newest[1]["last"]["hits"]["hits"][0]["_id"], &newest[1]["n"]["value"]),
+        (&json!("r25"), &json!(400))
+    );
 }
 
 #[tokio::test]
@@ -255,12 +294,18 @@ async fn the_catalogue_names_indices_and_fields() {
     let (_, mapping) = served.get("/logs-*/_mapping").await;
     let properties = &mapping["logs-all"]["mappings"]["properties"];
     assert_eq!(properties["log"]["properties"]["level"]["type"], "keyword");
-    assert_eq!((&properties["@timestamp"]["type"], &properties["status"]["type"]), (&json!("date"), &json!("long")));
+    assert_eq!(
+        (&properties["@timestamp"]["type"], &properties["status"]["type"]),
+        (&json!("date"), &json!("long"))
+    );
     let (_, caps) = served.get("/logs-*/_field_caps?fields=service.*,message").await;
     assert_eq!(caps["fields"]["service.name"]["keyword"]["aggregatable"], true);
     assert_eq!(caps["fields"]["message"]["text"]["aggregatable"], false);
     assert_eq!(caps["fields"].as_object().unwrap().len(), 2);
     assert_eq!(served.get("/_cat/indices?format=json").await.1.as_array().unwrap().len(), 3);
     assert_eq!(served.get("/logs-*/_count?q=level:error").await.1["count"], 10);
-    assert_eq!(served.get("/elasticsearch/logs-*/_search?q=level:error&size=1").await.1["hits"]["total"]["value"], 10);
+    assert_eq!(
+        served.get("/elasticsearch/logs-*/_search?q=level:error&size=1").await.1["hits"]["total"]["value"],
+        10
+    );
 }

@@ -35,7 +35,8 @@ pub(super) fn link(spans: &[Value], with_durations: bool) -> Vec<Value> {
             }
             if with_durations && !link.durations.is_empty() {
                 link.durations.sort_unstable();
-                let at = |share: f64| link.durations[((link.durations.len() - 1) as f64 * share).round() as usize];
+                let at =
+                    |share: f64| link.durations[((link.durations.len() - 1) as f64 * share).round() as usize];
                 shown["p50"] = at(0.5).into();
                 shown["p99"] = at(0.99).into();
             }
@@ -66,7 +67,8 @@ fn of_trace(trace: &[&Value], links: &mut BTreeMap<(String, String), Link>) {
         let (parent, child) = match kind {
             "SERVER" | "CONSUMER" => {
                 let sibling = by_id[id].iter().find(|other| !std::ptr::eq(**other, *span)).copied();
-                let caller = sibling.and_then(|s| service(s, "localEndpoint")).or_else(|| ancestor(span, &by_id));
+                let caller =
+                    sibling.and_then(|s| service(s, "localEndpoint")).or_else(|| ancestor(span, &by_id));
                 (caller.or(remote), local)
             }
             _ => {
@@ -143,7 +145,8 @@ mod tests {
 
     #[test]
     fn halves_with_one_id_and_rings_are_understood() {
-        let shared = [span("2", Some("1"), "CLIENT", "web", None), span("2", Some("1"), "SERVER", "kittens", None)];
+        let shared =
+            [span("2", Some("1"), "CLIENT", "web", None), span("2", Some("1"), "SERVER", "kittens", None)];
         assert_eq!(link(&shared, false), [json!({"parent": "web", "child": "kittens", "callCount": 1})]);
         let mut a = span("1", Some("2"), "SERVER", "a", None);
         a["localEndpoint"] = json!({});

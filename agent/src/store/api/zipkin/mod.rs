@@ -94,9 +94,14 @@ fn names(events: &Events, node: &Node, field: &str) -> Result<Vec<String>, Searc
     let lane = &events.spans;
     let selection = lane.select(node, None, None)?;
     let request = json!({ "names": { "terms": { "field": field, "size": MOST_NAMES } } });
-    let found = aggs::evaluate(lane, &selection, &request).map_err(|error| SearchError::Request(error.body().to_string()))?;
+    let found = aggs::evaluate(lane, &selection, &request)
+        .map_err(|error| SearchError::Request(error.body().to_string()))?;
     let buckets = found["names"]["buckets"].as_array().cloned().unwrap_or_default();
-    let names: BTreeSet<String> = buckets.iter().filter_map(|b| b["key"].as_str().map(str::to_owned)).filter(|n| !n.is_empty()).collect();
+    let names: BTreeSet<String> = buckets
+        .iter()
+        .filter_map(|b| b["key"].as_str().map(str::to_owned))
+        .filter(|n| !n.is_empty())
+        .collect();
     Ok(names.into_iter().collect())
 }
 
@@ -108,17 +113,29 @@ async fn services(State(api): State<Api>) -> Result<Json<Vec<String>>, Refused> 
     Ok(Json(api.run(|events| names(events, &Node::All, "localEndpoint.serviceName")).await??))
 }
 
-async fn names_of_service(api: Api, parameters: &HashMap<String, String>, field: &'static str) -> Result<Json<Vec<String>>, Refused> {
-    let service = parameters.get("serviceName").ok_or_else(|| Refused::bad("Required parameter 'serviceName' is not present."))?;
+async fn names_of_service(
+    api: Api,
+    parameters: &HashMap<String, String>,
+    field: &'static str,
+) -> Result<Json<Vec<String>>, Refused> {
+    let service = parameters
+        .get("serviceName")
+        .ok_or_else(|| Refused::bad("Required parameter 'serviceName' is not present."))?;
     let node = of_service(service);
     Ok(Json(api.run(move |events| names(events, &node, field)).await??))
 }
 
-async fn span_names(State(api): State<Api>, Query(parameters): Parameters) -> Result<Json<Vec<String>>, Refused> {
+async fn span_names(
+    State(api): State<Api>,
+    Query(parameters): Parameters,
+) -> Result<Json<Vec<String>>, Refused> {
     names_of_service(api, &parameters, "name").await
 }
 
-async fn remote_services(State(api): State<Api>, Query(parameters): Parameters) -> Result<Json<Vec<String>>, Refused> {
+async fn remote_services(
+    State(api): State<Api>,
+    Query(parameters): Parameters,
+) -> Result<Json<Vec<String>>, Refused> {
     names_of_service(api, &parameters, "remoteEndpoint.serviceName").await
 }
 
@@ -128,8 +145,12 @@ async fn autocomplete_keys(State(api): State<Api>) -> Result<Json<Vec<String>>, 
     Ok(Json(keys.map(str::to_owned).collect()))
 }
 
-async fn autocomplete_values(State(api): State<Api>, Query(parameters): Parameters) -> Result<Json<Vec<String>>, Refused> {
-    let key = parameters.get("key").ok_or_else(|| Refused::bad("Required parameter 'key' is not present."))?;
+async fn autocomplete_values(
+    State(api): State<Api>,
+    Query(parameters): Parameters,
+) -> Result<Json<Vec<String>>, Refused> {
+    let key =
+        parameters.get("key").ok_or_else(|| Refused::bad("Required parameter 'key' is not present."))?;
     let field = format!("tags.{key}");
     Ok(Json(api.run(move |events| names(events, &Node::All, &field)).await??))
 }
@@ -138,7 +159,9 @@ async fn autocomplete_values(State(api): State<Api>, Query(parameters): Paramete
 fn trace_id(text: &str) -> Result<String, Refused> {
     let id = text.trim().to_ascii_lowercase();
     if id.is_empty() || id.len() > 32 || !id.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err(Refused::bad(format!("{text} should be a 1 to 32 character lower-hex string with no prefix")));
+        return Err(Refused::bad(format!(
+            "{text} should be a 1 to 32 character lower-hex string with no prefix"
+        )));
     }
     Ok(format!("{id:0>32}"))
 }
@@ -147,7 +170,13 @@ fn trace_id(text: &str) -> Result<String, Refused> {
 fn spans_of(lane: &Lane, id: &str) -> Result<Vec<Value>, SearchError> {
     let node = Node::Value { field: Some("traceId".to_owned()), text: id.to_owned() };
     let selection = lane.select(&node, None, None)?;
-    let search = Search { selection, limit: MOST_SPANS, offset: 0, sort: Sort::Time { descending: false }, after: None };
+    let search = Search {
+        selection,
+        limit: MOST_SPANS,
+        offset: 0,
+        sort: Sort::Time { descending: false },
+        after: None,
+    };
     let mut spans: Vec<Value> = lane.search(&search).value.iter().filter_map(parse).collect();
     spans.sort_by_key(|span| span["timestamp"].as_i64().unwrap_or(i64::MAX));
     Ok(spans)
@@ -166,9 +195,13 @@ async fn trace(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<Ve
     Ok(Json(spans))
 }
 
-async fn trace_many(State(api): State<Api>, Query(parameters): Parameters) -> Result<Json<Vec<Vec<Value>>>, Refused> {
+async fn trace_many(
+    State(api): State<Api>,
+    Query(parameters): Parameters,
+) -> Result<Json<Vec<Vec<Value>>>, Refused> {
     let ids = parameters.get("traceIds").map(String::as_str).unwrap_or_default();
-    let ids: BTreeSet<String> = ids.split(',').filter(|id| !id.is_empty()).map(trace_id).collect::<Result<_, _>>()?;
+    let ids: BTreeSet<String> =
+        ids.split(',').filter(|id| !id.is_empty()).map(trace_id).collect::<Result<_, _>>()?;
     if ids.is_empty() || ids.len() > 1000 {
         return Err(Refused::bad("traceIds parameter must have 1 to 1000 trace ids separated by commas"));
     }
@@ -181,7 +214,10 @@ async fn trace_many(State(api): State<Api>, Query(parameters): Parameters) -> Re
     Ok(Json(traces))
 }
 
-async fn traces(State(api): State<Api>, Query(parameters): Parameters) -> Result<Json<Vec<Vec<Value>>>, Refused> {
+async fn traces(
+    State(api): State<Api>,
+    Query(parameters): Parameters,
+) -> Result<Json<Vec<Vec<Value>>>, Refused> {
     let now = (api.events.spans.clock)();
     let query = TraceQuery::read(&parameters, now)?;
     let traces = api
@@ -201,7 +237,8 @@ fn matching(lane: &Lane, query: &TraceQuery) -> Result<Vec<String>, SearchError>
     let (mut ids, mut seen, mut after) = (Vec::new(), BTreeSet::new(), None);
     for _ in 0..MOST_PAGES {
         let sort = Sort::Time { descending: true };
-        let hits = lane.search(&Search { selection: selection.clone(), limit: PAGE, offset: 0, sort, after }).value;
+        let hits =
+            lane.search(&Search { selection: selection.clone(), limit: PAGE, offset: 0, sort, after }).value;
         for span in hits.iter().filter_map(parse) {
             if let Some(id) = span["traceId"].as_str()
                 && seen.insert(id.to_owned())
@@ -220,11 +257,19 @@ fn matching(lane: &Lane, query: &TraceQuery) -> Result<Vec<String>, SearchError>
     Ok(ids)
 }
 
-async fn dependencies(State(api): State<Api>, Query(parameters): Parameters) -> Result<Json<Vec<Value>>, Refused> {
+async fn dependencies(
+    State(api): State<Api>,
+    Query(parameters): Parameters,
+) -> Result<Json<Vec<Value>>, Refused> {
     let number = |key: &str| -> Result<Option<i64>, Refused> {
         parameters
             .get(key)
-            .map(|text| text.parse().ok().filter(|n| *n > 0).ok_or_else(|| Refused::bad(format!("{key} must be a positive number of milliseconds"))))
+            .map(|text| {
+                text.parse()
+                    .ok()
+                    .filter(|n| *n > 0)
+                    .ok_or_else(|| Refused::bad(format!("{key} must be a positive number of milliseconds")))
+            })
             .transpose()
     };
     let end = number("endTs")?.ok_or_else(|| Refused::bad("Required parameter 'endTs' is not present."))?;
@@ -234,7 +279,8 @@ async fn dependencies(State(api): State<Api>, Query(parameters): Parameters) -> 
     let links = api
         .run(move |events| {
             let lane = &events.spans;
-            let selection = lane.select(&Node::All, Some(end.saturating_sub(lookback)), Some(end.saturating_add(1)))?;
+            let selection =
+                lane.select(&Node::All, Some(end.saturating_sub(lookback)), Some(end.saturating_add(1)))?;
             let sort = Sort::Time { descending: true };
             let search = Search { selection, limit: MOST_LINKED, offset: 0, sort, after: None };
             let spans: Vec<Value> = lane.search(&search).value.iter().filter_map(parse).collect();

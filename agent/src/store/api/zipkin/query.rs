@@ -22,13 +22,21 @@ pub(super) struct TraceQuery {
 impl TraceQuery {
     /// Reads what `GET /api/v2/traces` takes, with Zipkin's defaults.
     pub(super) fn read(parameters: &HashMap<String, String>, now_ms: i64) -> Result<Self, Refused> {
-        let text = |key: &str| parameters.get(key).map(String::as_str).filter(|text| !text.is_empty() && *text != "all");
+        let text = |key: &str| {
+            parameters.get(key).map(String::as_str).filter(|text| !text.is_empty() && *text != "all")
+        };
         let number = |key: &str| -> Result<Option<i64>, Refused> {
             text(key)
-                .map(|text| text.parse().ok().filter(|n| *n > 0).ok_or_else(|| Refused::bad(format!("{key} must be a positive number, found {text}"))))
+                .map(|text| {
+                    text.parse()
+                        .ok()
+                        .filter(|n| *n > 0)
+                        .ok_or_else(|| Refused::bad(format!("{key} must be a positive number, found {text}")))
+                })
                 .transpose()
         };
-        let value = |field: &str, text: &str| Node::Value { field: Some(field.to_owned()), text: text.to_owned() };
+        let value =
+            |field: &str, text: &str| Node::Value { field: Some(field.to_owned()), text: text.to_owned() };
         let mut all = Vec::new();
         if let Some(name) = text("serviceName") {
             all.push(value("localEndpoint.serviceName", &name.to_lowercase()));

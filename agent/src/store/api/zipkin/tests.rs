@@ -13,7 +13,16 @@ use crate::units::Bytes;
 
 const NOW: i64 = 1_763_985_600_000;
 
-fn span(trace: u8, id: &str, parent: Option<&str>, service: &str, name: &str, at_us: i64, us: i64, tags: Value) -> Value {
+fn span(
+    trace: u8,
+    id: &str,
+    parent: Option<&str>,
+    service: &str,
+    name: &str,
+    at_us: i64,
+    us: i64,
+    tags: Value,
+) -> Value {
     let mut span = json!({
         "traceId": format!("{trace:032x}"), "id": id, "name": name, "kind": "SERVER", "timestamp": at_us, "duration": us,
         "localEndpoint": {"serviceName": service}, "tags": tags,
@@ -35,13 +44,34 @@ fn served() -> Served {
     let events = Events::open_at(dir.path(), &settings, std::sync::Arc::new(|| NOW)).unwrap();
     let us = NOW * 1000;
     let spans = [
-        span(1, "a1", None, "Web", "GET /kittens", us - 3_000_000, 250_000, json!({"http.method": "GET", "error": "boom"})),
-        span(1, "a2", Some("a1"), "kittenserver", "list", us - 2_900_000, 200_000, json!({"group": "handlers"})),
+        span(
+            1,
+            "a1",
+            None,
+            "Web",
+            "GET /kittens",
+            us - 3_000_000,
+            250_000,
+            json!({"http.method": "GET", "error": "boom"}),
+        ),
+        span(
+            1,
+            "a2",
+            Some("a1"),
+            "kittenserver",
+            "list",
+            us - 2_900_000,
+            200_000,
+            json!({"group": "handlers"}),
+        ),
         span(2, "b1", None, "web", "get /health", us - 1_000_000, 1_000, json!({"http.method": "GET"})),
         span(3, "c1", None, "web", "get /old", us - 90_000_000_000, 1_000, json!({})),
     ];
-    let batch: Vec<Entry> =
-        spans.iter().zip(1..).map(|(span, seq)| Entry { seq, payload: bytes::Bytes::from(span.to_string()) }).collect();
+    let batch: Vec<Entry> = spans
+        .iter()
+        .zip(1..)
+        .map(|(span, seq)| Entry { seq, payload: bytes::Bytes::from(span.to_string()) })
+        .collect();
     events.spans.append(&batch);
     Served { router: super::router(Api::new(events)), _dir: dir }
 }
@@ -52,14 +82,19 @@ impl Served {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let status = response.status().as_u16();
         let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
-        let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+        let body = serde_json::from_slice(&bytes)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
         (status, body)
     }
 
     async fn traces(&self, query: &str) -> Vec<String> {
         let (status, body) = self.get(&format!("/api/v2/traces?{query}")).await;
         assert_eq!(status, 200, "{query}: {body}");
-        body.as_array().unwrap().iter().map(|t| t[0]["traceId"].as_str().unwrap().trim_start_matches('0').to_owned()).collect()
+        body.as_array()
+            .unwrap()
+            .iter()
+            .map(|t| t[0]["traceId"].as_str().unwrap().trim_start_matches('0').to_owned())
+            .collect()
     }
 }
 
@@ -67,7 +102,10 @@ impl Served {
 async fn names_are_listed_in_lower_case_and_order() {
     let served = served();
     assert_eq!(served.get("/api/v2/services").await, (200, json!(["kittenserver", "web"])));
-    assert_eq!(served.get("/api/v2/spans?serviceName=WEB").await, (200, json!(["get /health", "get /kittens", "get /old"])));
+    assert_eq!(
+        served.get("/api/v2/spans?serviceName=WEB").await,
+        (200, json!(["get /health", "get /kittens", "get /old"]))
+    );
     assert_eq!(served.get("/api/v2/spans").await.0, 400);
     assert_eq!(served.get("/api/v2/remoteServices?serviceName=web").await, (200, json!([])));
     assert_eq!(served.get("/api/v2/autocompleteKeys").await, (200, json!(["error", "group", "http.method"])));
