@@ -109,7 +109,11 @@ impl fmt::Display for Explanation {
         }
         writeln!(f, "  taken by {}", self.taken_by)?;
         if *action == Action::Drop {
-            return writeln!(f, "  becomes  nothing: the rule drops it");
+            let why = match scale {
+                Some(scale) if *scale < 0.0 => "the rule's scale would turn a counter around",
+                _ => "the rule drops it",
+            };
+            return writeln!(f, "  becomes  nothing: {why}");
         }
         if family.is_empty() {
             return writeln!(f, "  becomes  nothing: the rule's captures leave an empty name");

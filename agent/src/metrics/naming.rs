@@ -165,7 +165,7 @@ impl From<Kind> for Slot {
 /// Decides where the samples of `name` go. `tags` may hold a key twice: the last wins.
 pub fn resolve(name: &str, kind: Kind, tags: &[(&str, &str)], rules: &Rules) -> Resolved {
     if let Some(hit) = rules.mapping.as_ref().and_then(|mapping| mapping.find(name, kind.into())) {
-        return mapped(hit, tags);
+        return mapped(hit, kind, tags);
     }
     if rules.convention
         && let Some(resolved) = convention::resolve(name, kind, tags, rules)
@@ -184,11 +184,16 @@ pub fn resolve(name: &str, kind: Kind, tags: &[(&str, &str)], rules: &Rules) -> 
     }
 }
 
-fn mapped(hit: Hit<'_>, tags: &[(&str, &str)]) -> Resolved {
+fn mapped(hit: Hit<'_>, kind: Kind, tags: &[(&str, &str)]) -> Resolved {
     let rule = hit.rule;
     let of_rule = hit.labels.into_iter().map(|(k, v)| (k.to_owned(), v));
     Resolved {
-        action: if rule.drop { Action::Drop } else { Action::Map },
+        // A scale below zero would turn a counter around.
+        action: if rule.drop || (kind == Kind::Counter && rule.scale.is_some_and(|scale| scale < 0.0)) {
+            Action::Drop
+        } else {
+            Action::Map
+        },
         family: escape(&hit.name),
         labels: if rule.honor_labels {
             sorted(of_rule.chain(of_tags(tags)))

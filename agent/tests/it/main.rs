@@ -1,4 +1,5 @@
 //! Everything that needs the real binary or a real server, in one test binary.
 
 mod command_line;
+mod statsd_corpus;
 mod support;

@@ -176,6 +176,9 @@ fn rule(
         context.warn(context.place(name), reason);
     }
 
+    if entry.scale.is_some_and(|scale| !scale.is_finite()) {
+        return Err(context.error(context.here, "scale: must be a finite number"));
+    }
     let rule = Rule {
         matches: matches.value.clone(),
         match_type,

@@ -166,6 +166,7 @@ fn mistakes_name_their_place() {
             "mappings:\n- match: a\n  name: b\n  observer_type: histogram\n  histogram_options: {buckets: [2, 1]}\n",
             "m.yaml:5:32: buckets must be numbers that rise",
         ),
+        ("mappings:\n- match: a\n  name: b\n  scale: .inf\n", "m.yaml:2:10: scale: must be a finite number"),
         ("defaults: {match_type: fuzzy}\n", "m.yaml:1:24: match_type: 'fuzzy' is not one of glob, regex"),
         ("mappings:\n- match: a\n  match: b\n", "m.yaml:3:3: duplicate"),
     ];

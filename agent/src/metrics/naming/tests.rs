@@ -129,3 +129,10 @@ fn the_convention_can_be_switched_off_and_its_environments_named() {
     let rules = Rules { convention: false, ..rules };
     assert_eq!(resolve(name, Kind::Counter, &[], &rules).family, "qa_h_s_handlers_list_ok");
 }
+
+#[test]
+fn a_scale_never_turns_a_counter_around() {
+    let rules = with("mappings: [{match: a, name: a, scale: -1}]");
+    assert_eq!(resolve("a", Kind::Counter, &[], &rules).action, Action::Drop);
+    assert_eq!(resolve("a", Kind::Gauge, &[], &rules).action, Action::Map);
+}
