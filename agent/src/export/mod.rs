@@ -3,15 +3,19 @@
 //! Exporters neither retry nor keep anything: the pump between queue and exporter does both, so that one
 //! implementation of backoff, dead letters and accounting serves all of them.
 
-pub mod remote_write;
-
 use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 pub mod dead_letters;
+pub mod elasticsearch;
+pub mod http;
 pub mod pump;
+pub mod remote_write;
+pub mod secret;
+mod split;
+pub mod zipkin;
 
 /// A record as the queue keeps it.
 #[derive(Debug, Clone)]

@@ -1,5 +1,7 @@
 //! Everything that needs the real binary or a real server, in one test binary.
 
 mod command_line;
+mod delivery;
+mod fakes;
 mod statsd_corpus;
 mod support;
