@@ -52,15 +52,18 @@ pub(crate) async fn send(batch: &[Entry], sender: &impl Sender) -> Vec<Verdict> 
     }
     let (after, reason) = later;
     let reason = if reason.is_empty() { "reply: it says nothing of this record".to_owned() } else { reason };
-    verdicts.into_iter().map(|v| v.unwrap_or_else(|| Verdict::Retry { after, reason: reason.clone() })).collect()
+    verdicts
+        .into_iter()
+        .map(|v| v.unwrap_or_else(|| Verdict::Retry { after, reason: reason.clone() }))
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Part, Sender, send};
-    use parking_lot::Mutex;
     use crate::export::{Entry, Verdict};
     use bytes::Bytes;
+    use parking_lot::Mutex;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
@@ -106,14 +109,17 @@ mod tests {
     fn stops_when_the_back_end_is_gone_and_trusts_no_silence() {
         let batch = batch(8);
         let mut calls = 0;
-        let verdicts = run(send(&batch, &Told(Mutex::new(|part: &[Entry]| {
-            calls += 1;
-            match calls {
-                1 => Part::Objection("413".into()),
-                2 => Part::Verdicts(vec![Verdict::Done; part.len() - 1]),
-                _ => Part::Later { after: None, reason: "connect: refused".into() },
-            }
-        }))));
+        let verdicts = run(send(
+            &batch,
+            &Told(Mutex::new(|part: &[Entry]| {
+                calls += 1;
+                match calls {
+                    1 => Part::Objection("413".into()),
+                    2 => Part::Verdicts(vec![Verdict::Done; part.len() - 1]),
+                    _ => Part::Later { after: None, reason: "connect: refused".into() },
+                }
+            })),
+        ));
         assert_eq!(calls, 3);
         assert_eq!(verdicts[..3], [const { Verdict::Done }; 3]);
         assert!(verdicts[3..].iter().all(|v| matches!(v, Verdict::Retry { .. })), "{verdicts:?}");

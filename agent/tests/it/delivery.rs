@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sightline_agent::export::Exporter;
 use sightline_agent::export::dead_letters::{self, DeadLetters};
 use sightline_agent::export::elasticsearch::{self, Elasticsearch};
 use sightline_agent::export::pump::{self, Pump};
 use sightline_agent::export::zipkin::{self, Zipkin};
-use sightline_agent::export::Exporter;
 use sightline_agent::ledger;
 use sightline_agent::logs::envelope::Envelope;
 use sightline_agent::queue::{self, Queue};
@@ -30,7 +30,11 @@ fn quick() -> pump::Settings {
 }
 
 fn to(urls: Vec<String>) -> elasticsearch::Settings {
-    elasticsearch::Settings { urls, timeout: Span(Duration::from_millis(500)), ..elasticsearch::Settings::default() }
+    elasticsearch::Settings {
+        urls,
+        timeout: Span(Duration::from_millis(500)),
+        ..elasticsearch::Settings::default()
+    }
 }
 
 /// A lane from queue to exporter, on a folder of its own.
@@ -66,7 +70,12 @@ impl Lane {
     async fn drained(&self) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while self.queue.depth().records > 0 {
-            assert!(Instant::now() < deadline, "not drained: {:?} {:?}", self.queue.depth(), self.pump.status());
+            assert!(
+                Instant::now() < deadline,
+                "not drained: {:?} {:?}",
+                self.queue.depth(),
+                self.pump.status()
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -91,12 +100,19 @@ fn log(n: u64) -> Vec<u8> {
 }
 
 fn span(n: u64, name: &str) -> Vec<u8> {
-    format!(r#"{{"traceId":"{:032x}","id":"{:016x}","name":"{name}","timestamp":1,"duration":1}}"#, n / 3, n + 1)
-        .into_bytes()
+    format!(
+        r#"{{"traceId":"{:032x}","id":"{:016x}","name":"{name}","timestamp":1,"duration":1}}"#,
+        n / 3,
+        n + 1
+    )
+    .into_bytes()
 }
 
 /// All records through one fault, which is lifted after a while for those that would never end.
-async fn through(lane: &'static str, fault: Fault) -> (Server<Bulk>, ledger::Balance, Vec<dead_letters::Letter>) {
+async fn through(
+    lane: &'static str,
+    fault: Fault,
+) -> (Server<Bulk>, ledger::Balance, Vec<dead_letters::Letter>) {
     let server = Server::start(Bulk::default()).await;
     server.misbehave(fault);
     let running = Lane::start(lane, Elasticsearch::new(&to(vec![server.url()])).unwrap());

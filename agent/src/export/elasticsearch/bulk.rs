@@ -24,7 +24,8 @@ impl Body {
             return sent;
         }
         let mut sent = sent.into_iter();
-        let missing = || Verdict::Retry { after: None, reason: "reply: it says nothing of this record".into() };
+        let missing =
+            || Verdict::Retry { after: None, reason: "reply: it says nothing of this record".into() };
         (0..self.records + self.unreadable.len())
             .map(|place| match self.unreadable.binary_search(&place) {
                 Ok(_) => Verdict::Reject { reason: "not a log record".into() },

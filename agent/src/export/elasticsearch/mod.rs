@@ -50,9 +50,7 @@ impl Sender for Elasticsearch {
                 Err(error) => Part::Later { after: None, reason: format!("reply: {error}") },
             },
             413 => Part::Objection(format!("413 too large for the back end: {}", reply.reason())),
-            _ if reply.is_retryable() => {
-                Part::Later { after: reply.retry_after, reason: reply.reason() }
-            }
+            _ if reply.is_retryable() => Part::Later { after: reply.retry_after, reason: reply.reason() },
             _ => Part::Objection(reply.reason()),
         }
     }

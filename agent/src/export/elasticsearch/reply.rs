@@ -173,7 +173,9 @@ mod tests {
 
     #[test]
     fn believes_nothing_but_items() {
-        for reply in ["", "{}", r#"{"errors":false}"#, "[]", r#"{"errors":false,"items":[{"create":{}}]}"#, "<html>"] {
+        for reply in
+            ["", "{}", r#"{"errors":false}"#, "[]", r#"{"errors":false,"items":[{"create":{}}]}"#, "<html>"]
+        {
             assert!(verdicts(reply.as_bytes()).is_err(), "{reply}");
         }
         assert_eq!(verdicts(br#"{"errors":false,"items":[]}"#).unwrap(), []);

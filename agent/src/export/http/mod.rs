@@ -93,7 +93,9 @@ impl Client {
             .iter()
             .map(|url| {
                 let good = url.parse::<Uri>().is_ok_and(|uri| {
-                    matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && uri.query().is_none()
+                    matches!(uri.scheme_str(), Some("http" | "https"))
+                        && uri.host().is_some()
+                        && uri.query().is_none()
                 });
                 let node = Node {
                     url: url.trim_end_matches('/').to_owned(),
@@ -138,7 +140,12 @@ impl Client {
 
     /// Posts `body` to `path` of a node that answers. A node that cannot be reached is passed over at once; after
     /// a timeout or a lost connection nobody knows what was done, so the caller decides.
-    pub async fn post(&self, path: &str, content_type: &'static str, body: Bytes) -> Result<Reply, CallError> {
+    pub async fn post(
+        &self,
+        path: &str,
+        content_type: &'static str,
+        body: Bytes,
+    ) -> Result<Reply, CallError> {
         let mut last = CallError::Connect("no node".into());
         for node in self.order() {
             let result = self.call(node, path, content_type, body.clone()).await;
@@ -212,7 +219,8 @@ impl Client {
         let mut request =
             request.body(Full::new(body)).map_err(|error| CallError::Connect(error.to_string()))?;
         // `user:password@` in an address is for us, not for the Host header.
-        let host = request.uri().authority().map(|a| a.as_str().rsplit('@').next().unwrap_or_default().to_owned());
+        let host =
+            request.uri().authority().map(|a| a.as_str().rsplit('@').next().unwrap_or_default().to_owned());
         if let Some(host) = host.and_then(|host| HeaderValue::from_str(&host).ok()) {
             request.headers_mut().insert(HOST, host);
         }
