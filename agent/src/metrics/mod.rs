@@ -12,6 +12,7 @@ pub mod registry;
 pub mod render;
 pub mod set;
 pub mod settings;
+pub mod sketch;
 pub mod sparse;
 pub mod statsd_exporter;
 pub mod summary;

@@ -3,6 +3,7 @@
 mod bind;
 mod datagram;
 mod lines;
+mod relay;
 mod stream;
 mod sys;
 
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 
-use super::registry::Registry;
+use super::registry::{Loaded, Registry};
 use super::settings::Settings;
 use crate::hooks::LogLineHook;
 
@@ -35,8 +36,8 @@ pub struct Hooks {
 /// Why the lane did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// An address is none, or cannot be listened on.
-    #[error("cannot listen for StatsD on {what}: {source}; change {setting}")]
+    /// An address is none, or cannot be used.
+    #[error("metrics: cannot use {what}: {source}; change {setting}")]
     Bind {
         /// Transport and address.
         what: String,
@@ -65,6 +66,7 @@ pub struct Handle {
     threads: Vec<JoinHandle<()>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     sockets: Vec<PathBuf>,
+    state: Option<PathBuf>,
 }
 
 /// Starts the receivers that the settings name. Must be called within a tokio runtime.
@@ -82,19 +84,34 @@ pub fn start(settings: &Settings, registry: Arc<Registry>, hooks: Hooks) -> Resu
         threads: Vec::new(),
         tasks: Vec::new(),
         sockets: Vec::new(),
+        state: Some(settings.state.clone()).filter(|path| !path.as_os_str().is_empty()),
     };
+    if let Some(path) = &handle.state {
+        match registry.load(path, now()) {
+            Ok(Loaded { series, skipped: 0 }) => tracing::info!(series, "took over the state of the last run"),
+            Ok(Loaded { series, skipped }) => {
+                tracing::error!(series, skipped, "a part of the state of the last run cannot be read");
+            }
+            Err(error) => tracing::error!(%error, path = %path.display(), "cannot read the state of the last run"),
+        }
+    }
     let sockets = bind::all(settings)?;
     handle.udp = sockets.udp.first().and_then(|socket| socket.local_addr().ok());
     handle.tcp = sockets.tcp.as_ref().and_then(|listener| listener.local_addr().ok());
     handle.sockets = sockets.paths;
 
+    let relay = relay::Relay::new(settings).map_err(|source| StartError::Bind {
+        what: format!("relay to {}", settings.relay),
+        setting: "metrics.relay",
+        source,
+    })?;
     for (at, socket) in sockets.udp.into_iter().enumerate() {
-        handle.thread(format!("statsd-udp-{at}"), datagram::Receiver::udp(socket))?;
+        handle.thread(format!("statsd-udp-{at}"), datagram::Receiver::udp(socket), relay.as_ref())?;
     }
     if let Some(socket) = sockets.unix_datagram {
-        handle.thread("statsd-unix".to_owned(), datagram::Receiver::unix(socket))?;
+        handle.thread("statsd-unix".to_owned(), datagram::Receiver::unix(socket), relay.as_ref())?;
     }
-    let streams = stream::Limits::new(settings);
+    let streams = stream::Limits::new(settings, relay.as_ref());
     if let Some(listener) = sockets.tcp {
         let accept = stream::tcp(listener, Arc::clone(&registry), streams.clone(), stopped.clone());
         handle.tasks.push(tokio::spawn(accept));
@@ -104,13 +121,23 @@ pub fn start(settings: &Settings, registry: Arc<Registry>, hooks: Hooks) -> Resu
         handle.tasks.push(tokio::spawn(accept));
     }
     handle.tasks.push(tokio::spawn(housekeeping(registry, stopped)));
+    if let Some(path) = handle.state.clone() {
+        let every = settings.state_interval.0.max(Duration::from_secs(1));
+        handle.tasks.push(tokio::spawn(keep(Arc::clone(&handle.registry), path, every, handle.stopping.subscribe())));
+    }
     Ok(handle)
 }
 
 impl Handle {
-    fn thread(&mut self, name: String, receiver: datagram::Receiver) -> Result<(), StartError> {
+    fn thread(
+        &mut self,
+        name: String,
+        receiver: datagram::Receiver,
+        relay: Option<&relay::Relay>,
+    ) -> Result<(), StartError> {
+        let relay = relay.map(relay::Relay::fork);
         let (registry, stop) = (Arc::clone(&self.registry), Arc::clone(&self.stop));
-        let spawned = std::thread::Builder::new().name(name).spawn(move || receiver.run(&registry, &stop));
+        let spawned = std::thread::Builder::new().name(name).spawn(move || receiver.run(&registry, &stop, relay));
         self.threads.push(spawned.map_err(StartError::Thread)?);
         Ok(())
     }
@@ -136,6 +163,9 @@ impl Handle {
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        if let Some(path) = self.state.take() {
+            save(Arc::clone(&self.registry), path).await;
+        }
         for path in &self.sockets {
             // Somebody may have cleaned up already.
             let _ = std::fs::remove_file(path);
@@ -160,6 +190,24 @@ async fn housekeeping(registry: Arc<Registry>, mut stopped: watch::Receiver<bool
         if round.is_multiple_of(MEASURE) || registry.has_ttl() {
             registry.sweep(now());
         }
+    }
+}
+
+/// Writes the state now and then; a stop writes it for the last time.
+async fn keep(registry: Arc<Registry>, path: PathBuf, every: Duration, mut stopped: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(every) => {}
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
+        save(Arc::clone(&registry), path.clone()).await;
+    }
+}
+
+async fn save(registry: Arc<Registry>, path: PathBuf) {
+    let saved = tokio::task::spawn_blocking(move || registry.save(&path)).await;
+    if let Ok(Err(error)) = saved {
+        tracing::warn!(%error, "cannot write the state of the metrics: a restart would start counters from zero");
     }
 }
 

@@ -6,8 +6,12 @@
 
 pub mod cache;
 mod create;
+mod events;
+mod exemplar;
 pub mod family;
 pub mod series;
+mod state;
+mod top;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -18,10 +22,14 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwap;
 use parking_lot::RwLock;
 
+pub use self::state::Loaded;
+pub use self::top::Offender;
+pub use self::walk::Each;
+
 use self::cache::{Cache, Entry, Target};
 use self::family::Family;
 use self::series::{Series, Value};
-use super::line::{self, Dialect, Kind, Refusal, Sample, Sink};
+use super::line::{self, Check, Dialect, Event, Kind, Refusal, Sample, Sink};
 use super::naming::Rules;
 use super::settings::{Budget, Settings};
 use super::tally::{Batch, Tally};
@@ -138,7 +146,7 @@ impl Registry {
         self.bytes.store(bytes, Relaxed);
         metrics::gauge!("sightline_series").set(self.len() as f64);
         metrics::gauge!("sightline_series_bytes").set(bytes as f64);
-        metrics::gauge!("sightline_series_cache_entries").set(self.cache.len() as f64);
+        metrics::gauge!("sightline_series_cache_entries").set(self.cache.entries() as f64);
     }
 
     /// A copy of the list of metrics, in order.
@@ -250,6 +258,14 @@ impl Sink for Ingest<'_, '_> {
 
     fn ignore_field(&mut self) {
         self.batch.ignored_fields += 1;
+    }
+
+    fn event(&mut self, event: &Event<'_>) {
+        self.registry.event(event, self.batch);
+    }
+
+    fn check(&mut self, check: &Check<'_>) {
+        self.registry.check(check, self.now, self.batch);
     }
 }
 

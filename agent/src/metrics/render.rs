@@ -4,6 +4,7 @@
 
 mod number;
 pub mod own;
+mod protobuf;
 mod text;
 
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub enum Format {
     Text,
     /// OpenMetrics 1.0, with exemplars.
     OpenMetrics,
+    /// Prometheus' protobuf, with exemplars and native histograms.
+    Protobuf,
 }
 
 impl Format {
@@ -35,15 +38,22 @@ impl Format {
         for offer in accept.split(',') {
             let mut parts = offer.split(';').map(str::trim);
             let kind = parts.next().unwrap_or("");
-            let (mut quality, mut version) = (1.0, "");
+            let (mut quality, mut version, mut proto, mut encoding) = (1.0, "", "", "");
             for part in parts {
                 match part.split_once('=') {
                     Some(("q", q)) => quality = q.parse().unwrap_or(0.0),
                     Some(("version", v)) => version = v,
+                    Some(("proto", p)) => proto = p,
+                    Some(("encoding", e)) => encoding = e,
                     _ => {}
                 }
             }
             let format = match kind {
+                "application/vnd.google.protobuf"
+                    if proto == "io.prometheus.client.MetricFamily" && encoding == "delimited" =>
+                {
+                    Format::Protobuf
+                }
                 "application/openmetrics-text" if matches!(version, "" | "0.0.1" | "1.0.0") => {
                     Format::OpenMetrics
                 }
@@ -60,6 +70,9 @@ impl Format {
     /// The value of `Content-Type`.
     pub fn content_type(self) -> &'static str {
         match self {
+            Format::Protobuf => {
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+            }
             Format::Text => "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
             Format::OpenMetrics => {
                 "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
@@ -127,7 +140,12 @@ impl Renderer {
         let Some(family) = self.families.get(self.at) else { return false };
         family.page(self.after.as_ref().map(|s| &*s.labels), PAGE, &mut self.page);
         let first = self.after.is_none();
-        text::family(out, self.format, family, &self.page, first, self.now, &mut self.scratch.values);
+        let scratch = &mut self.scratch.values;
+        if self.format == Format::Protobuf {
+            protobuf::family(out, family, &self.page, self.now, scratch);
+        } else {
+            text::family(out, self.format, family, &self.page, first, self.now, scratch);
+        }
         if self.page.len() == PAGE {
             self.after = self.page.pop();
         } else {

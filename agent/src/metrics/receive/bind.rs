@@ -53,7 +53,7 @@ pub(super) fn all(settings: &Settings) -> Result<Sockets, StartError> {
 }
 
 /// `:9125` means all addresses, of both families, as in Go.
-fn address(text: &str) -> io::Result<SocketAddr> {
+pub(super) fn address(text: &str) -> io::Result<SocketAddr> {
     let full = if text.starts_with(':') { format!("[::]{text}") } else { text.to_owned() };
     let mut found = full.to_socket_addrs()?;
     found.next().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no such address"))

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixDatagram;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use super::relay::Relay;
 use super::{now, sys};
 use crate::metrics::registry::Registry;
 use crate::metrics::tally::{Batch, Lost};
@@ -14,6 +15,10 @@ use crate::metrics::tally::{Batch, Lost};
 const BATCH: usize = 64;
 /// How long a call waits before it looks whether to stop.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// After a small batch the thread sleeps this long: waking for each datagram costs more than reading it.
+const COALESCE: Duration = Duration::from_millis(1);
+/// Sleeping needs a buffer that holds what comes meanwhile.
+const ROOM: usize = 1 << 20;
 
 /// One datagram socket and the thread that reads it.
 pub(super) struct Receiver {
@@ -31,12 +36,19 @@ impl Receiver {
     }
 
     /// Reads until told to stop, and then what is left.
-    pub(super) fn run(self, registry: &Registry, stop: &AtomicBool) {
+    pub(super) fn run(self, registry: &Registry, stop: &AtomicBool, mut relay: Option<Relay>) {
         let socket = self.socket.as_fd();
         if let Err(error) = sys::prepare(socket, PATIENCE) {
             tracing::warn!(%error, "cannot set options of a datagram socket");
         }
-        let mut datagrams = sys::Datagrams::new(BATCH);
+        let mut datagrams = match sys::Datagrams::new(BATCH) {
+            Ok(datagrams) => datagrams,
+            Err(error) => {
+                tracing::error!(%error, "no memory to receive datagrams");
+                return;
+            }
+        };
+        let coalesces = socket2::SockRef::from(&socket).recv_buffer_size().is_ok_and(|size| size >= ROOM);
         let mut batch = Batch::default();
         let mut failures = 0u32;
         loop {
@@ -46,7 +58,10 @@ impl Receiver {
                 Ok(0) => continue,
                 Ok(count) => {
                     failures = 0;
-                    self.take(registry, &mut datagrams, count, &mut batch);
+                    self.take(registry, &mut datagrams, count, &mut batch, relay.as_mut());
+                    if coalesces && !stopping && count < BATCH / 2 {
+                        std::thread::sleep(COALESCE);
+                    }
                 }
                 Err(error) => {
                     failures += 1;
@@ -61,10 +76,23 @@ impl Receiver {
         registry.tally.flush(&mut batch);
     }
 
-    fn take(&self, registry: &Registry, datagrams: &mut sys::Datagrams, count: usize, batch: &mut Batch) {
+    fn take(
+        &self,
+        registry: &Registry,
+        datagrams: &mut sys::Datagrams,
+        count: usize,
+        batch: &mut Batch,
+        relay: Option<&mut Relay>,
+    ) {
         let now = now();
         for at in 0..count {
             registry.ingest(datagrams.get(at), now, batch);
+        }
+        if let Some(relay) = relay {
+            for at in 0..count {
+                relay.push(datagrams.get(at), batch);
+            }
+            relay.flush(batch);
         }
         let packets = if self.unix { &mut batch.unix_packets } else { &mut batch.udp_packets };
         *packets += count as u64;

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use super::lines::Lines;
 use super::now;
+use super::relay::Relay;
 use crate::metrics::line::Refusal;
 use crate::metrics::registry::Registry;
 use crate::metrics::settings::Settings;
@@ -20,6 +21,10 @@ use crate::metrics::tally::Batch;
 
 /// Bytes taken by one read.
 const READ: usize = 128 << 10;
+/// After a read of less than this a connection rests for [`COALESCE`].
+const SMALL: usize = 16 << 10;
+/// See [`SMALL`].
+const COALESCE: Duration = Duration::from_millis(1);
 /// At a stop, how long to wait for what is under way.
 const GRACE: Duration = Duration::from_millis(50);
 
@@ -34,11 +39,13 @@ pub(super) struct Limits {
     room: Arc<Semaphore>,
     idle: Duration,
     max_line: usize,
+    relay: Option<Arc<Relay>>,
 }
 
 impl Limits {
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(super) fn new(settings: &Settings, relay: Option<&Relay>) -> Self {
         Limits {
+            relay: relay.map(|relay| Arc::new(relay.fork())),
             room: Arc::new(Semaphore::new(settings.max_connections.clamp(1, Semaphore::MAX_PERMITS))),
             idle: settings.idle_timeout.0,
             max_line: settings.max_line.as_usize().max(64),
@@ -179,6 +186,7 @@ async fn connection(
 ) {
     let mut lines = Lines::new(limits.max_line);
     let mut batch = Batch::default();
+    let mut relay = limits.relay.as_ref().map(|relay| relay.fork());
     loop {
         let ready = tokio::select! {
             ready = stream.readable() => ready,
@@ -188,12 +196,17 @@ async fn connection(
             batch.connection_errors += 1;
             break;
         }
-        match read(&stream, registry, &mut lines, &mut batch) {
+        match read(&stream, registry, &mut lines, &mut batch, relay.as_mut()) {
             Ok(0) => break,
-            Ok(_) => {
+            Ok(count) => {
                 registry.tally.flush(&mut batch);
-                // A fast sender must not keep others from this thread.
-                tokio::task::yield_now().await;
+                if count < SMALL && !*stop.borrow() {
+                    // Waking for each line costs more than reading it.
+                    tokio::time::sleep(COALESCE).await;
+                } else {
+                    // A fast sender must not keep others from this thread.
+                    tokio::task::yield_now().await;
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(_) => {
@@ -202,7 +215,13 @@ async fn connection(
             }
         }
     }
-    lines.finish(|line| registry.ingest(line, now(), &mut batch));
+    lines.finish(|line| {
+        registry.ingest(line, now(), &mut batch);
+        if let Some(relay) = &mut relay {
+            relay.push(line, &mut batch);
+            relay.flush(&mut batch);
+        }
+    });
     registry.tally.flush(&mut batch);
 }
 
@@ -211,11 +230,18 @@ fn read(
     registry: &Registry,
     lines: &mut Lines,
     batch: &mut Batch,
+    mut relay: Option<&mut Relay>,
 ) -> io::Result<usize> {
     BUFFER.with_borrow_mut(|buffer| {
         let count = stream.try_read(buffer)?;
         let now = now();
-        let long = lines.push(&buffer[..count], |stretch| registry.ingest(stretch, now, batch));
+        let long = lines.push(&buffer[..count], |stretch| {
+            registry.ingest(stretch, now, batch);
+            if let Some(relay) = relay.as_deref_mut() {
+                relay.push(stretch, batch);
+                relay.flush(batch);
+            }
+        });
         for _ in 0..long {
             batch.refuse(Refusal::TooLong);
         }

@@ -15,7 +15,7 @@ const CONTROL: usize = 8;
 
 /// Buffers for a batch of datagrams.
 pub(super) struct Datagrams {
-    bytes: Vec<u8>,
+    bytes: Pages,
     control: Vec<[u64; CONTROL]>,
     vectors: Vec<libc::iovec>,
     headers: Vec<libc::mmsghdr>,
@@ -26,9 +26,9 @@ pub(super) struct Datagrams {
 
 impl Datagrams {
     /// Room for `batch` datagrams of any size.
-    pub(super) fn new(batch: usize) -> Self {
+    pub(super) fn new(batch: usize) -> io::Result<Self> {
         let mut new = Datagrams {
-            bytes: vec![0; batch * DATAGRAM],
+            bytes: Pages::new(batch * DATAGRAM)?,
             control: vec![[0; CONTROL]; batch],
             vectors: Vec::with_capacity(batch),
             headers: Vec::with_capacity(batch),
@@ -37,7 +37,7 @@ impl Datagrams {
         };
         for at in 0..batch {
             // SAFETY: within the allocation, because `at` is less than `batch`.
-            let base = unsafe { new.bytes.as_mut_ptr().add(at * DATAGRAM) };
+            let base = unsafe { new.bytes.start.as_ptr().add(at * DATAGRAM) };
             new.vectors.push(libc::iovec { iov_base: base.cast(), iov_len: DATAGRAM });
         }
         for at in 0..batch {
@@ -48,7 +48,7 @@ impl Datagrams {
             header.msg_hdr.msg_control = new.control[at].as_mut_ptr().cast();
             new.headers.push(header);
         }
-        new
+        Ok(new)
     }
 
     /// Waits for at least one datagram (if it may wait) and takes all that have come. 0 when none came in time.
@@ -81,7 +81,7 @@ impl Datagrams {
     /// One of the datagrams of the last call.
     pub(super) fn get(&self, at: usize) -> &[u8] {
         let len = (self.headers[at].msg_len as usize).min(DATAGRAM);
-        &self.bytes[at * DATAGRAM..at * DATAGRAM + len]
+        &self.bytes.as_slice()[at * DATAGRAM..at * DATAGRAM + len]
     }
 
     /// How many datagrams the kernel dropped since the last time it said so.
@@ -106,6 +106,44 @@ impl Datagrams {
             }
         }
         None
+    }
+}
+
+/// Memory straight from the kernel, which gives a page only when it is touched: an allocator may clear all of it.
+struct Pages {
+    start: std::ptr::NonNull<u8>,
+    len: usize,
+}
+
+impl Pages {
+    fn new(len: usize) -> io::Result<Self> {
+        // SAFETY: asks for fresh private memory at any address.
+        let start = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                len,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        match std::ptr::NonNull::new(start.cast::<u8>()) {
+            Some(start) if start.as_ptr().cast() != libc::MAP_FAILED => Ok(Pages { start, len }),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        // SAFETY: mapped, readable, and zero until written.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: the very range that was mapped. It cannot fail for that.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
     }
 }
 

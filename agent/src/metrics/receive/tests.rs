@@ -133,3 +133,46 @@ async fn connections_beyond_the_limit_are_refused_and_counted() {
     becomes(&registry, "a", 2.0).await;
     handle.stop(Duration::from_secs(10)).await;
 }
+
+// The test itself waits for the relayed datagrams, so the lane needs threads of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_gets_every_line() {
+    let target = UdpSocket::bind("127.0.0.1:0").unwrap();
+    target.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let settings = Settings {
+        relay: target.local_addr().unwrap().to_string(),
+        relay_packet: crate::units::Bytes(64),
+        ..settings()
+    };
+    let (handle, registry) = lane(&settings);
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    udp.connect(handle.udp.unwrap()).unwrap();
+    let long = format!("{}:1|c", "x".repeat(80));
+    udp.send(format!("a:1|c\n{long}\nbad line\nb:1|c\n").as_bytes()).unwrap();
+    becomes(&registry, "b", 1.0).await;
+    let mut buffer = [0; 100];
+    let len = target.recv(&mut buffer).unwrap();
+    assert_eq!(&buffer[..len], b"a:1|c\nbad line\nb:1|c\n");
+
+    TcpStream::connect(handle.tcp.unwrap()).unwrap().write_all(b"c:1|c\nd:1|c").unwrap();
+    let len = target.recv(&mut buffer).unwrap();
+    assert_eq!(&buffer[..len], b"c:1|c\n");
+    let len = target.recv(&mut buffer).unwrap();
+    assert_eq!(&buffer[..len], b"d:1|c\n");
+    assert!(handle.stop(Duration::from_secs(10)).await);
+    let totals = registry.tally.totals();
+    assert_eq!((totals.relay_lines, totals.relay_packets, totals.relay_long_lines), (5, 3, 1));
+}
+
+#[tokio::test]
+async fn counters_go_on_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings { state: dir.path().join("state"), ..settings() };
+    for run in 1..=2 {
+        let (handle, registry) = lane(&settings);
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        udp.send_to(b"a:1|c", handle.udp.unwrap()).unwrap();
+        becomes(&registry, "a", f64::from(run)).await;
+        assert!(handle.stop(Duration::from_secs(10)).await);
+    }
+}

@@ -143,7 +143,7 @@ impl Cache {
     }
 
     /// How many samples are known.
-    pub fn len(&self) -> usize {
+    pub fn entries(&self) -> usize {
         self.shards.iter().map(|shard| shard.0.read().entries.len()).sum()
     }
 

@@ -178,6 +178,11 @@ impl Registry {
                 self.create_family(&wanted)?;
                 continue;
             };
+            if family.restored.load(Relaxed) && family.shape != wanted.shape {
+                drop(families);
+                self.end_family(&wanted.family);
+                continue;
+            }
             if !family.shape.agrees(&wanted.shape) {
                 return Err(Lost::TypeConflict);
             }
@@ -217,6 +222,15 @@ impl Registry {
         }
     }
 
+    fn end_family(&self, name: &str) {
+        let Some(family) = self.families.write().remove(name) else { return };
+        let series = family.series.lock();
+        for series in series.iter() {
+            series.0.ended.store(true, Relaxed);
+        }
+        self.live.fetch_sub(series.len(), Relaxed);
+    }
+
     fn is_full(&self) -> bool {
         self.live.load(Relaxed) >= self.budget.series
             || self.bytes.load(Relaxed) as u64 >= self.budget.memory.0
@@ -248,6 +262,7 @@ impl Registry {
             help: wanted.help.as_deref().or_else(|| convention_help(&wanted.family)).map(Into::into),
             source: wanted.source,
             folded: AtomicU64::new(0),
+            restored: AtomicBool::new(false),
             series: Default::default(),
         };
         self.bytes.fetch_add(FAMILY_BYTES + 2 * family.name.len(), Relaxed);

@@ -172,3 +172,47 @@ fn new_rules_apply_to_known_names() {
     feed(&r, "prod.h.s.http.x.called:1|c", 1);
     assert!(shown(&r, 1).contains(&"prod_h_s_http_x_called{} 1".to_owned()));
 }
+
+#[test]
+fn the_worst_offender_is_named_with_its_label() {
+    let r = registry_with(|s| s.budget.series_per_metric = 5);
+    let lines: String = (0..20).map(|i| format!("bad:1|c|#user:{i},region:eu\nok:1|c|#region:{}\n", i % 3)).collect();
+    feed(&r, &lines, 1);
+    let top = r.top(1);
+    assert_eq!((top.len(), top[0].metric.as_str(), top[0].folded), (1, "bad", 15));
+    assert_eq!(top[0].labels[0], ("user".to_owned(), 5));
+}
+
+#[test]
+fn events_and_checks_become_records_and_a_status() {
+    let lines = Arc::new(parking_lot::Mutex::new(Vec::<serde_json::Value>::new()));
+    let r = registry_with(|_| {});
+    let sink = Arc::clone(&lines);
+    r.on_log_line(Arc::new(move |line| sink.lock().push(serde_json::from_slice(line).unwrap())));
+    let text = "_e{6,10}:deploy|v2\\nis out|d:1700000000|h:web1|t:warning|#service:kit,env:prod,team.x:a\n\
+                _sc|db.ping|2|h:web1|#service:kit|m:no answer";
+    let batch = feed(&r, text, 1);
+    assert_eq!((batch.events, batch.checks), (1, 1));
+    let lines = lines.lock();
+    let expected = serde_json::json!({
+        "@timestamp": "2023-11-14T22:13:20Z", "message": "deploy\nv2\nis out", "log.level": "warn", "host.name": "web1",
+        "service.name": "kit", "service.environment": "prod", "labels": {"team_x": "a"},
+        "event.kind": "event", "event.reason": "deploy",
+    });
+    assert_eq!(lines[0], expected);
+    assert_eq!(lines[1]["message"], "check db.ping is critical: no answer");
+    assert_eq!(shown(&r, 1), ["instrument_health_status{check=db.ping,host=web1,service=kit} 2"]);
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_input_is_accounted_for(lines in proptest::collection::vec(
+        "([a-z.é\"\\\\-]{0,3}|instrument_x|sightline_y|_e\\{1,1\\}|_sc|dev.h.s.g.p.o)(,a=b|#le=2)?:[0-9.:eN+-]{0,4}\\|(c|g|ms|h|d|s|q)?(\\|@[0-9.]{0,3})?(\\|#[a-z:,_\"é]{0,8})?", 0..30)) {
+        let r = registry_with(|s| s.budget.series_per_metric = 3);
+        let text = lines.join("\n");
+        for now in [1, 2] {
+            let batch = feed(&r, &text, now);
+            proptest::prop_assert_eq!(batch.received, batch.applied + batch.lost.iter().sum::<u64>());
+        }
+    }
+}

@@ -9,10 +9,13 @@ use super::series::{Value, read_labels, unescape};
 /// How many series are copied under one lock.
 pub(crate) const PAGE: usize = 512;
 
+/// Takes one sample: its name, its labels by ascending key, its value.
+pub type Each<'e> = dyn FnMut(&str, &[(&str, &str)], f64) + 'e;
+
 impl Registry {
     /// Calls `each` with every sample as a scrape would show it: buckets, sums, counts and quantiles under their own
     /// names. Labels are by ascending key. `now` is in seconds since the epoch.
-    pub fn samples(&self, now: u64, each: &mut dyn FnMut(&str, &[(&str, &str)], f64)) {
+    pub fn samples(&self, now: u64, each: &mut Each<'_>) {
         let mut page = Vec::with_capacity(PAGE);
         let mut scratch = Vec::new();
         for family in self.all_families() {

@@ -1,12 +1,18 @@
 //! The agent's own metrics, which come as text 0.0.4, in the format of the scrape.
 
+use std::collections::BTreeMap;
+
 use super::Format;
+use super::protobuf::proto::{Counter, Kind, LabelPair, Metric, MetricFamily, Number};
+use super::protobuf::write;
+use crate::metrics::registry::series::{read_labels, unescape};
 
 /// Converts text 0.0.4 and ends the exposition.
 pub fn convert(text: &str, format: Format) -> Vec<u8> {
     match format {
         Format::Text => text.as_bytes().to_vec(),
         Format::OpenMetrics => open_metrics(text),
+        Format::Protobuf => protobuf(text),
     }
 }
 
@@ -35,6 +41,38 @@ fn open_metrics(text: &str) -> Vec<u8> {
     }
     out.push_str("# EOF\n");
     out.into_bytes()
+}
+
+/// Counters and gauges as such, all else without a type, each sample under its own name.
+fn protobuf(text: &str) -> Vec<u8> {
+    let types: BTreeMap<&str, &str> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
+    let mut families: BTreeMap<&str, Vec<Metric>> = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let Some((series, value)) = line.trim().rsplit_once(' ') else { continue };
+        let Ok(value) = value.parse::<f64>() else { continue };
+        let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+        let label = read_labels(labels.trim_end_matches('}'))
+            .map(|(k, v)| LabelPair { name: Some(k.to_owned()), value: Some(unescape(v).into_owned()) });
+        let mut metric = Metric { label: label.collect(), ..Metric::default() };
+        match types.get(name) {
+            Some(&"counter") => metric.counter = Some(Counter { value: Some(value), created: None }),
+            Some(&"gauge") => metric.gauge = Some(Number { value: Some(value) }),
+            _ => metric.untyped = Some(Number { value: Some(value) }),
+        }
+        families.entry(name).or_default().push(metric);
+    }
+    let mut out = Vec::new();
+    for (name, metric) in families {
+        let kind = match types.get(name) {
+            Some(&"counter") => Kind::Counter,
+            Some(&"gauge") => Kind::Gauge,
+            _ => Kind::Untyped,
+        };
+        let family = MetricFamily { name: Some(name.to_owned()), help: None, kind: Some(kind.into()), metric };
+        write(&mut out, &family);
+    }
+    out
 }
 
 #[cfg(test)]

@@ -79,8 +79,55 @@ fn the_scraper_chooses() {
     let prometheus =
         "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1";
     assert_eq!(Format::negotiate(prometheus), Format::OpenMetrics);
+    let native = format!("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,{prometheus}");
+    assert_eq!(Format::negotiate(&native), Format::Protobuf);
+    assert_eq!(Format::negotiate("application/vnd.google.protobuf"), Format::Text);
     assert_eq!(Format::negotiate("text/plain"), Format::Text);
     assert_eq!(Format::negotiate(""), Format::Text);
     assert_eq!(Format::negotiate("application/json"), Format::Text);
     assert_eq!(Format::negotiate("application/openmetrics-text;version=9"), Format::Text);
+}
+
+#[test]
+fn open_metrics_names_counters_by_their_rules_and_shows_exemplars() {
+    let registry = registry("a_total:1|c\nb:1|c\nt:1:2|ms\ndev.h.k.http.x.timing:250|ms");
+    registry.exemplar(&crate::hooks::Exemplar {
+        environment: "dev",
+        host: "h",
+        service: "k",
+        group: "http",
+        segment: "x",
+        trace_id: "0123456789abcdef0123456789abcdef",
+        seconds: 0.25,
+        at_ms: 1500,
+    });
+    let text = to_string(&registry, Format::OpenMetrics, 1);
+    assert!(text.contains("# TYPE a counter\na_total 1\n"), "{text}");
+    assert!(text.contains("# TYPE b unknown\nb 1\n"), "{text}");
+    assert!(text.contains("t{quantile=\"0.5\"} 0.001\n"), "{text}");
+    assert!(
+        text.contains("le=\"0.25\"} 1 # {trace_id=\"0123456789abcdef0123456789abcdef\"} 0.25 1.5\n"),
+        "{text}"
+    );
+    assert!(text.contains("le=\"1.0\"} 1\n"), "{text}");
+}
+
+#[test]
+fn an_exemplar_makes_no_series_and_a_bad_id_no_exemplar() {
+    let registry = registry("dev.h.k.http.x.timing:250|ms");
+    let good = crate::hooks::Exemplar {
+        environment: "dev",
+        host: "h",
+        service: "k",
+        group: "http",
+        segment: "x",
+        trace_id: "0123456789abcdef0123456789abcdef",
+        seconds: 0.25,
+        at_ms: 1500,
+    };
+    let before = to_string(&registry, Format::OpenMetrics, 1);
+    registry.exemplar(&crate::hooks::Exemplar { segment: "other", ..good });
+    registry.exemplar(&crate::hooks::Exemplar { trace_id: "0123\"} evil", ..good });
+    registry.exemplar(&crate::hooks::Exemplar { trace_id: "0123456789ABCDEF0123456789ABCDEF", ..good });
+    assert_eq!(to_string(&registry, Format::OpenMetrics, 1), before);
 }

@@ -1,0 +1,183 @@
+//! Load on the metrics lane as a process of its own: CPU for each million lines, loss, memory, scrape time.
+//!
+//! `cargo bench -p sightline-agent --bench load` runs every part; name parts to run only these
+//! (`-- packed single tcp series flood`). With `STATSD_EXPORTER=/path/to/statsd_exporter` the peer runs beside it.
+//! Everything is on loopback and bounded in count and time. 1,000 series, half of them counters, 35% timers,
+//! 10% gauges, 5% sets, datagrams of 1,400 bytes, unless a part says otherwise.
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used)] // a program for people, that ends at the first surprise
+
+mod lines;
+mod send;
+mod server;
+
+use std::time::{Duration, Instant};
+
+use server::Server;
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    match args.first().map(String::as_str) {
+        Some("serve") => return server::serve(&args[1..]),
+        Some("bare") => return server::bare(),
+        _ => {}
+    }
+    // `cargo test --benches` only wants to know that it starts.
+    if std::env::args().any(|a| a == "--test") {
+        return;
+    }
+    let wants = |part: &str| args.is_empty() || args.iter().any(|a| a == part);
+    let mut kinds = vec!["sightline"];
+    if std::env::var_os("STATSD_EXPORTER").is_some() {
+        kinds.push("statsd_exporter");
+    }
+    for kind in kinds {
+        println!("== {kind}");
+        if wants("packed") {
+            packed(kind);
+        }
+        if wants("single") {
+            single(kind);
+        }
+        if wants("tcp") {
+            tcp(kind);
+        }
+        if wants("series") {
+            for count in [1_000, 10_000, 100_000] {
+                series(kind, count);
+            }
+        }
+        if wants("flood") && kind == "sightline" {
+            flood();
+        }
+    }
+    if wants("single") {
+        bare();
+    }
+}
+
+/// 1,400-byte datagrams at a fixed pace, then as fast as nothing is lost.
+fn packed(kind: &str) {
+    let load = lines::mix(1_000, 40_000);
+    let datagrams = lines::datagrams(&load, 1_400);
+    for rate in [50_000, 500_000, 1_000_000, 2_000_000, 3_000_000] {
+        let server = Server::start(kind, &[]);
+        warm(&server, &datagrams);
+        let total = if rate == 50_000 { 200_000 } else { (rate * 3) as usize };
+        let before = server.cpu();
+        let (sent, took) = send::paced(server.statsd, &datagrams, total, rate);
+        let lost = server.settle(sent);
+        let per_million = (server.cpu() - before) / (sent.lines as f64 / 1e6);
+        println!(
+            "packed {rate:>9}/s: sent {:>9.0}/s, {per_million:.3} CPU s/M lines, lost {:.3}%",
+            sent.lines as f64 / took.as_secs_f64(),
+            lost * 100.0
+        );
+        if lost > 0.2 {
+            break;
+        }
+    }
+}
+
+/// One line a datagram.
+fn single(kind: &str) {
+    let load = lines::mix(1_000, 40_000);
+    let datagrams = lines::datagrams(&load, 1);
+    for rate in [50_000, 200_000, 400_000] {
+        let server = Server::start(kind, &[]);
+        warm(&server, &datagrams);
+        let before = server.cpu();
+        let (sent, took) = send::paced(server.statsd, &datagrams, (rate * 3) as usize, rate);
+        let lost = server.settle(sent);
+        println!(
+            "single {rate:>9}/s: sent {:>9.0}/s, {:.3} CPU s/M lines, lost {:.3}%",
+            sent.lines as f64 / took.as_secs_f64(),
+            (server.cpu() - before) / (sent.lines as f64 / 1e6),
+            lost * 100.0
+        );
+    }
+}
+
+/// What receiving alone costs, with the same load as [`single`].
+fn bare() {
+    let load = lines::mix(1_000, 40_000);
+    let datagrams = lines::datagrams(&load, 1);
+    for rate in [50_000, 200_000, 400_000] {
+        let server = Server::start("bare", &[]);
+        let before = server.cpu();
+        let (sent, _) = send::paced(server.statsd, &datagrams, (rate * 3) as usize, rate);
+        std::thread::sleep(Duration::from_millis(200));
+        let cpu = (server.cpu() - before) / (sent.lines as f64 / 1e6);
+        println!("single {rate:>9}/s: {cpu:.3} CPU s/M lines, for recvmmsg alone");
+    }
+}
+
+fn tcp(kind: &str) {
+    let load = lines::mix(1_000, 40_000);
+    for connections in [1, 4] {
+        let server = Server::start(kind, &[]);
+        warm(&server, &lines::datagrams(&load, 1_400));
+        let before = server.cpu();
+        let begun = Instant::now();
+        let sent = send::tcp(server.statsd, &load, 4_000_000, connections);
+        let lost = server.settle(sent);
+        let took = begun.elapsed();
+        println!(
+            "tcp {connections} connections: {:>9.0} lines/s until shown, {:.3} CPU s/M lines, lost {:.3}%",
+            sent.lines as f64 / took.as_secs_f64(),
+            (server.cpu() - before) / (sent.lines as f64 / 1e6),
+            lost * 100.0
+        );
+    }
+}
+
+/// Memory and scrapes by number of series; each series gets ten samples.
+fn series(kind: &str, count: usize) {
+    let server = Server::start(kind, &["unbounded"]);
+    let idle = server.resident();
+    let load = lines::mix(count, count * 10);
+    let datagrams = lines::datagrams(&load, 1_400);
+    let (sent, _) = send::paced(server.statsd, &datagrams, count * 10, 400_000);
+    let lost = server.settle(sent);
+    let fed = server.resident();
+    let mut times = Vec::new();
+    let (mut body, mut cpu) = (0, 0.0);
+    for _ in 0..5 {
+        let (before, begun) = (server.cpu(), Instant::now());
+        body = server.scrape().len();
+        times.push(begun.elapsed());
+        cpu += (server.cpu() - before) / 5.0;
+    }
+    times.sort();
+    println!(
+        "{count:>7} series: idle {idle:.1} MiB, fed {fed:.1} MiB, peak after 5 scrapes {:.1} MiB, scrape {:.1} ms \
+         ({:.0} ms CPU, {:.1} MB), lost {:.3}%",
+        server.peak(),
+        times[2].as_secs_f64() * 1e3,
+        cpu * 1e3,
+        body as f64 / 1e6,
+        lost * 100.0
+    );
+}
+
+/// A million unique tags against a budget of 64 MiB.
+fn flood() {
+    let server = Server::start("sightline", &["64MiB"]);
+    let before = server.cpu();
+    let sent = send::flood(server.statsd, 1_000_000);
+    std::thread::sleep(Duration::from_millis(500));
+    let cpu = (server.cpu() - before) / (sent as f64 / 1e6);
+    let body = server.scrape();
+    println!(
+        "flood of {sent} unique tags: {:.1} MiB (peak {:.1}), {cpu:.2} CPU s/M lines, {} series shown",
+        server.resident(),
+        server.peak(),
+        body.lines().filter(|l| l.starts_with("flood")).count()
+    );
+}
+
+/// Every series exists and every cache is warm before anything is measured.
+fn warm(server: &Server, datagrams: &[lines::Datagram]) {
+    let (sent, _) = send::paced(server.statsd, datagrams, 20_000, 100_000);
+    server.settle(sent);
+    server.forget();
+}

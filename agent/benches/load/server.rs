@@ -1,0 +1,171 @@
+//! The process under load: the lane of this library, or the peer, or a loop that only receives.
+
+use std::cell::Cell;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sightline_agent::metrics::naming::Rules;
+use sightline_agent::metrics::{self, Hooks, Registry, Settings};
+use sightline_agent::units::Bytes;
+
+use crate::send::Sent;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A child process with its addresses.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) statsd: SocketAddr,
+    http: Option<SocketAddr>,
+    /// What its counters showed when measuring began.
+    base: Cell<f64>,
+}
+
+impl Server {
+    pub(crate) fn start(kind: &str, args: &[&str]) -> Server {
+        match kind {
+            "statsd_exporter" => Self::peer(),
+            "bare" => Self::own("bare", &[]),
+            _ => Self::own("serve", args),
+        }
+    }
+
+    fn own(mode: &str, args: &[&str]) -> Server {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .arg(mode)
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let addresses: Vec<SocketAddr> = line.split_whitespace().map(|a| a.parse().unwrap()).collect();
+        Server { child, statsd: addresses[0], http: addresses.get(1).copied(), base: Cell::new(0.0) }
+    }
+
+    fn peer() -> Server {
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (statsd, http) = (free(), free());
+        let child = Command::new(std::env::var_os("STATSD_EXPORTER").unwrap())
+            .arg(format!("--statsd.listen-udp={statsd}"))
+            .arg(format!("--statsd.listen-tcp={statsd}"))
+            .arg(format!("--web.listen-address={http}"))
+            .arg("--statsd.read-buffer=8388608")
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let until = Instant::now() + Duration::from_secs(10);
+        while TcpStream::connect(http).is_err() {
+            assert!(Instant::now() < until, "the peer does not start");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Server { child, statsd, http: Some(http), base: Cell::new(0.0) }
+    }
+
+    /// User and system time so far, in seconds.
+    pub(crate) fn cpu(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+    }
+
+    fn status(&self, key: &str) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|l| l.starts_with(key)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+    }
+
+    /// Resident memory in MiB.
+    pub(crate) fn resident(&self) -> f64 {
+        self.status("VmRSS:")
+    }
+
+    /// The most there ever was.
+    pub(crate) fn peak(&self) -> f64 {
+        self.status("VmHWM:")
+    }
+
+    pub(crate) fn scrape(&self) -> String {
+        let mut stream = TcpStream::connect(self.http.unwrap()).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut body = Vec::new();
+        stream.read_to_end(&mut body).unwrap();
+        String::from_utf8(body).unwrap()
+    }
+
+    fn counted(&self) -> f64 {
+        let body = self.scrape();
+        let counters = body.lines().filter(|l| l.starts_with("bench_app_counter_"));
+        counters.map(|l| l.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    }
+
+    /// Waits until everything is counted or nothing more comes. Returns the part that was lost.
+    pub(crate) fn settle(&self, sent: Sent) -> f64 {
+        let mut last = -1.0;
+        for _ in 0..200 {
+            let counted = self.counted() - self.base.get();
+            if counted >= sent.counted as f64 || counted == last {
+                return 1.0 - counted / sent.counted as f64;
+            }
+            last = counted;
+            std::thread::sleep(Duration::from_millis(250));
+        }
+        1.0
+    }
+
+    /// Measuring begins here.
+    pub(crate) fn forget(&self) {
+        self.base.set(self.counted());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs the lane until standard input ends.
+pub(crate) fn serve(args: &[String]) {
+    let mut settings = Settings {
+        listen_udp: "127.0.0.1:0".to_owned(),
+        listen_tcp: "127.0.0.1:0".to_owned(),
+        ..Settings::default()
+    };
+    match args.first().map(String::as_str) {
+        Some("unbounded") => settings.budget.memory = Bytes(1 << 30),
+        Some(size) => settings.budget.memory = Bytes::parse(size).unwrap(),
+        None => {}
+    }
+    // One port for both transports, as in production.
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    settings.listen_udp = free.to_string();
+    settings.listen_tcp = free.to_string();
+    tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build().unwrap().block_on(async {
+        sightline_agent::telemetry::install_metrics();
+        let registry = Arc::new(Registry::new(&settings, Rules::default(), &[]));
+        let handle = metrics::start(&settings, Arc::clone(&registry), Hooks::default()).unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        println!("{} {}", handle.udp.unwrap(), listener.local_addr().unwrap());
+        let own = Arc::new(sightline_agent::telemetry::render);
+        let router = metrics::http::router(registry, own);
+        let server = tokio::spawn(async move { axum::serve(listener, router).await });
+        tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await.unwrap().unwrap();
+        server.abort();
+        handle.stop(Duration::from_secs(5)).await;
+    });
+}
+
+/// Receives datagrams and does nothing with them, until standard input ends.
+pub(crate) fn bare() {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    println!("{}", socket.local_addr().unwrap());
+    std::thread::spawn(move || crate::send::receive_only(&socket));
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+}
