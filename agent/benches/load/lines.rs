@@ -44,7 +44,9 @@ pub(crate) fn datagrams(lines: &[Line], size: usize) -> Vec<Datagram> {
                 last.lines += 1;
                 last.counted += line.counted;
             }
-            _ => out.push(Datagram { bytes: line.text.clone().into_bytes(), lines: 1, counted: line.counted }),
+            _ => {
+                out.push(Datagram { bytes: line.text.clone().into_bytes(), lines: 1, counted: line.counted })
+            }
         }
     }
     out

@@ -147,19 +147,24 @@ pub(crate) fn serve(args: &[String]) {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     settings.listen_udp = free.to_string();
     settings.listen_tcp = free.to_string();
-    tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build().unwrap().block_on(async {
-        sightline_agent::telemetry::install_metrics();
-        let registry = Arc::new(Registry::new(&settings, Rules::default(), &[]));
-        let handle = metrics::start(&settings, Arc::clone(&registry), Hooks::default()).unwrap();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        println!("{} {}", handle.udp.unwrap(), listener.local_addr().unwrap());
-        let own = Arc::new(sightline_agent::telemetry::render);
-        let router = metrics::http::router(registry, own);
-        let server = tokio::spawn(async move { axum::serve(listener, router).await });
-        tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await.unwrap().unwrap();
-        server.abort();
-        handle.stop(Duration::from_secs(5)).await;
-    });
+    tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build().unwrap().block_on(
+        async {
+            sightline_agent::telemetry::install_metrics();
+            let registry = Arc::new(Registry::new(&settings, Rules::default(), &[]));
+            let handle = metrics::start(&settings, Arc::clone(&registry), Hooks::default()).unwrap();
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            println!("{} {}", handle.udp.unwrap(), listener.local_addr().unwrap());
+            let own = Arc::new(sightline_agent::telemetry::render);
+            let router = metrics::http::router(registry, own);
+            let server = tokio::spawn(async move { axum::serve(listener, router).await });
+            tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()))
+                .await
+                .unwrap()
+                .unwrap();
+            server.abort();
+            handle.stop(Duration::from_secs(5)).await;
+        },
+    );
 }
 
 /// Receives datagrams and does nothing with them, until standard input ends.

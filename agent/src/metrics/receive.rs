@@ -88,11 +88,15 @@ pub fn start(settings: &Settings, registry: Arc<Registry>, hooks: Hooks) -> Resu
     };
     if let Some(path) = &handle.state {
         match registry.load(path, now()) {
-            Ok(Loaded { series, skipped: 0 }) => tracing::info!(series, "took over the state of the last run"),
+            Ok(Loaded { series, skipped: 0 }) => {
+                tracing::info!(series, "took over the state of the last run")
+            }
             Ok(Loaded { series, skipped }) => {
                 tracing::error!(series, skipped, "a part of the state of the last run cannot be read");
             }
-            Err(error) => tracing::error!(%error, path = %path.display(), "cannot read the state of the last run"),
+            Err(error) => {
+                tracing::error!(%error, path = %path.display(), "cannot read the state of the last run")
+            }
         }
     }
     let sockets = bind::all(settings)?;
@@ -123,7 +127,12 @@ pub fn start(settings: &Settings, registry: Arc<Registry>, hooks: Hooks) -> Resu
     handle.tasks.push(tokio::spawn(housekeeping(registry, stopped)));
     if let Some(path) = handle.state.clone() {
         let every = settings.state_interval.0.max(Duration::from_secs(1));
-        handle.tasks.push(tokio::spawn(keep(Arc::clone(&handle.registry), path, every, handle.stopping.subscribe())));
+        handle.tasks.push(tokio::spawn(keep(
+            Arc::clone(&handle.registry),
+            path,
+            every,
+            handle.stopping.subscribe(),
+        )));
     }
     Ok(handle)
 }
@@ -137,7 +146,8 @@ impl Handle {
     ) -> Result<(), StartError> {
         let relay = relay.map(relay::Relay::fork);
         let (registry, stop) = (Arc::clone(&self.registry), Arc::clone(&self.stop));
-        let spawned = std::thread::Builder::new().name(name).spawn(move || receiver.run(&registry, &stop, relay));
+        let spawned =
+            std::thread::Builder::new().name(name).spawn(move || receiver.run(&registry, &stop, relay));
         self.threads.push(spawned.map_err(StartError::Thread)?);
         Ok(())
     }

@@ -152,7 +152,11 @@ impl Side {
     }
 
     fn iter(&self) -> impl Iterator<Item = (i32, u32)> + '_ {
-        self.counts.iter().zip(self.first..).filter(|(units, _)| **units > 0).map(|(units, number)| (number, *units))
+        self.counts
+            .iter()
+            .zip(self.first..)
+            .filter(|(units, _)| **units > 0)
+            .map(|(units, number)| (number, *units))
     }
 }
 

@@ -27,7 +27,8 @@ impl Registry {
         record.insert(field::LEVEL.into(), level.into());
         record.insert(field::MESSAGE.into(), format!("{}\n{text}", event.title).trim_end().into());
         record.insert("event.kind".into(), "event".into());
-        let rest = [("event.reason", Some(event.title)), ("event.provider", event.source), ("event.id", event.key)];
+        let rest =
+            [("event.reason", Some(event.title)), ("event.provider", event.source), ("event.id", event.key)];
         for (key, value) in rest {
             if let Some(value) = value {
                 record.insert(key.into(), value.into());
@@ -83,7 +84,8 @@ fn tags(text: &str) -> impl Iterator<Item = (&str, &str)> {
 
 fn record(tag_text: &str, at: Option<&str>, host: Option<&str>) -> Map<String, Json> {
     let mut record = Map::new();
-    let at = at.and_then(|at| OffsetDateTime::from_unix_timestamp(at.parse().ok()?).ok()?.format(&Rfc3339).ok());
+    let at =
+        at.and_then(|at| OffsetDateTime::from_unix_timestamp(at.parse().ok()?).ok()?.format(&Rfc3339).ok());
     if let Some(at) = at {
         record.insert(field::TIMESTAMP.into(), at.into());
     }

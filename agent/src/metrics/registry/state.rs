@@ -25,8 +25,18 @@ const LINE: usize = 1 << 20;
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Line {
-    Head { metric: String, shape: KeptShape, #[serde(skip_serializing_if = "Option::is_none")] help: Option<String> },
-    Series { labels: String, ttl: u32, touched: u32, value: Kept },
+    Head {
+        metric: String,
+        shape: KeptShape,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        help: Option<String>,
+    },
+    Series {
+        labels: String,
+        ttl: u32,
+        touched: u32,
+        value: Kept,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -42,7 +52,10 @@ enum KeptShape {
 #[serde(untagged)]
 enum Kept {
     Number(f64),
-    Totals { count: f64, sum: f64 },
+    Totals {
+        count: f64,
+        sum: f64,
+    },
     Buckets {
         classic: Vec<f64>,
         sum: f64,
@@ -102,7 +115,10 @@ impl Registry {
                 for series in &page {
                     if let Some(value) = Kept::of(&series.value) {
                         let (ttl, touched) = (series.ttl.load(Relaxed), series.touched.load(Relaxed));
-                        write_line(out, &Line::Series { labels: series.labels.to_string(), ttl, touched, value })?;
+                        write_line(
+                            out,
+                            &Line::Series { labels: series.labels.to_string(), ttl, touched, value },
+                        )?;
                     }
                 }
                 if page.len() < super::walk::PAGE {

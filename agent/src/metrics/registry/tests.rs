@@ -176,7 +176,8 @@ fn new_rules_apply_to_known_names() {
 #[test]
 fn the_worst_offender_is_named_with_its_label() {
     let r = registry_with(|s| s.budget.series_per_metric = 5);
-    let lines: String = (0..20).map(|i| format!("bad:1|c|#user:{i},region:eu\nok:1|c|#region:{}\n", i % 3)).collect();
+    let lines: String =
+        (0..20).map(|i| format!("bad:1|c|#user:{i},region:eu\nok:1|c|#region:{}\n", i % 3)).collect();
     feed(&r, &lines, 1);
     let top = r.top(1);
     assert_eq!((top.len(), top[0].metric.as_str(), top[0].folded), (1, "bad", 15));

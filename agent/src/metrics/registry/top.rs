@@ -32,7 +32,9 @@ impl Registry {
                 (family.folded.load(Relaxed), series, family)
             })
             .collect();
-        families.sort_by(|a, b| (b.0 + b.1 as u64).cmp(&(a.0 + a.1 as u64)).then_with(|| a.2.name.cmp(&b.2.name)));
+        families.sort_by(|a, b| {
+            (b.0 + b.1 as u64).cmp(&(a.0 + a.1 as u64)).then_with(|| a.2.name.cmp(&b.2.name))
+        });
         families.truncate(n);
         let offender = |(folded, series, family): (u64, usize, std::sync::Arc<super::Family>)| {
             let mut values: BTreeMap<String, HashSet<String>> = BTreeMap::new();

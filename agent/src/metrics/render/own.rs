@@ -69,7 +69,8 @@ fn protobuf(text: &str) -> Vec<u8> {
             Some(&"gauge") => Kind::Gauge,
             _ => Kind::Untyped,
         };
-        let family = MetricFamily { name: Some(name.to_owned()), help: None, kind: Some(kind.into()), metric };
+        let family =
+            MetricFamily { name: Some(name.to_owned()), help: None, kind: Some(kind.into()), metric };
         write(&mut out, &family);
     }
     out

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use prost::Message;
 
 use crate::metrics::histogram::{Histogram, ZERO_THRESHOLD};
+use crate::metrics::naming::Observer;
 use crate::metrics::registry::family::{Family, Shape};
 use crate::metrics::registry::series::{Series, Value, read_labels, unescape};
-use crate::metrics::naming::Observer;
 use crate::metrics::sparse::Sparse;
 
 pub(super) mod proto {
@@ -202,7 +202,9 @@ fn metric(series: &Series, now: u64, scratch: &mut Vec<(f64, f64)>) -> Metric {
     };
     let created = Some(Timestamp { seconds: i64::from(series.created), nanos: 0 });
     match &series.value {
-        Value::Counter(number) => metric.counter = Some(proto::Counter { value: Some(number.get()), created }),
+        Value::Counter(number) => {
+            metric.counter = Some(proto::Counter { value: Some(number.get()), created })
+        }
         Value::Gauge(number) => metric.gauge = Some(Number { value: Some(number.get()) }),
         Value::Set(set) => metric.gauge = Some(Number { value: Some(set.lock().size(now)) }),
         Value::Summary(summary) => {
@@ -309,7 +311,8 @@ mod tests {
 
     #[test]
     fn every_type_reads_back() {
-        let registry = registry("c:3|c|#a:x\"y\ng:1.5|g\ns:a|s\nt:1:3|ms\ndev.h.k.http.x.timing:250:750:0|ms\n");
+        let registry =
+            registry("c:3|c|#a:x\"y\ng:1.5|g\ns:a|s\nt:1:3|ms\ndev.h.k.http.x.timing:250:750:0|ms\n");
         registry.exemplar(&crate::hooks::Exemplar {
             environment: "dev",
             host: "h",

@@ -79,7 +79,9 @@ fn the_scraper_chooses() {
     let prometheus =
         "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1";
     assert_eq!(Format::negotiate(prometheus), Format::OpenMetrics);
-    let native = format!("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,{prometheus}");
+    let native = format!(
+        "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,{prometheus}"
+    );
     assert_eq!(Format::negotiate(&native), Format::Protobuf);
     assert_eq!(Format::negotiate("application/vnd.google.protobuf"), Format::Text);
     assert_eq!(Format::negotiate("text/plain"), Format::Text);
