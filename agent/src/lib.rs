@@ -7,10 +7,12 @@ pub mod client;
 pub mod config;
 pub mod export;
 pub mod hooks;
+pub mod json;
 pub mod ledger;
 pub mod logs;
 pub mod metrics;
 pub mod queue;
+pub mod receive;
 pub mod run;
 pub mod spans;
 #[cfg(feature = "embedded")]

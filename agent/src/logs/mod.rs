@@ -1,3 +1,111 @@
 //! The logs lane: JSON lines and their relatives in, Elastic Common Schema records out to the queue.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::receive::address::BindError;
+use crate::receive::listen::{self, Door};
+use crate::receive::sink::Sink;
+use crate::receive::tls::{self, TlsError};
+
+pub mod draft;
+pub mod ecs;
 pub mod envelope;
+pub mod events;
+pub mod fields;
+pub mod framing;
+pub mod id;
+pub mod ids;
+pub mod intake;
+pub mod labels;
+pub mod level;
+pub mod normalise;
+pub mod receive;
+pub mod record;
+pub mod scan;
+pub mod settings;
+pub mod stream;
+pub mod syslog;
+pub mod timestamp;
+
+pub use intake::{Busy, Intake};
+pub use record::Source;
+pub use settings::Settings;
+
+/// The lane could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address is not to be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// The lane at work.
+pub struct Handle {
+    intake: Intake,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Handle {
+    /// The entrance, for lines that other parts of the agent have.
+    pub fn intake(&self) -> Intake {
+        self.intake.clone()
+    }
+
+    /// Waits until all receivers have drained, at most `deadline`. They begin when the `stop` given to [`start`]
+    /// turns true.
+    pub async fn stopped(self, deadline: Duration) {
+        let all = async {
+            for task in self.tasks {
+                let _ = task.await;
+            }
+        };
+        if tokio::time::timeout(deadline, all).await.is_err() {
+            tracing::warn!("log connections were still open at the deadline");
+        }
+    }
+}
+
+/// The rules of `settings` and an entrance to `sink`, without any receiver.
+pub fn intake(settings: &Settings, sink: Arc<dyn Sink>) -> Intake {
+    let policy = record::Policy {
+        environment: settings.environment.clone(),
+        max_fields: settings.max_fields,
+        syslog: settings.syslog,
+        streams: stream::Streams::new(settings.max_streams),
+        ids: id::Ids::new(fastrand::u64(..)),
+    };
+    Intake::new(policy, sink, settings.max_line.as_usize())
+}
+
+/// Starts the receivers that `settings` name. `host` is this machine's name.
+pub async fn start(
+    settings: &Settings,
+    host: &str,
+    sink: Arc<dyn Sink>,
+    stop: watch::Receiver<bool>,
+) -> Result<Handle, StartError> {
+    let intake = intake(settings, sink);
+    let mut tasks = Vec::new();
+    if let Some(listener) = listen::bind(&settings.tcp.listen, "logs.tcp.listen").await? {
+        let door = Door {
+            receiver: "logs_tcp",
+            listener,
+            access: Arc::new(settings.tcp.access.clone()),
+            limits: settings.tcp.limits.clone(),
+            tls: tls::acceptor(&settings.tcp.tls, "logs.tcp.tls", &[])?,
+        };
+        tasks.push(receive::tcp::serve(door, intake.clone(), host.to_owned(), stop.clone()));
+    }
+    if let Some(socket) = receive::udp::bind(&settings.udp.listen, settings.udp.buffer)? {
+        let access = Arc::new(settings.udp.access.clone());
+        tasks.push(receive::udp::serve(socket, access, intake.clone(), host.to_owned(), stop.clone()));
+    }
+    Ok(Handle { intake, tasks })
+}

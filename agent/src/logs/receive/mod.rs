@@ -1,0 +1,7 @@
+//! The sockets of the logs lane.
+
+pub mod tcp;
+pub mod udp;
+
+#[cfg(test)]
+mod tests;

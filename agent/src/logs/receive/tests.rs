@@ -1,0 +1,124 @@
+//! The receivers over real loopback sockets, in front of a queue that is a vector.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::sync::watch;
+
+use crate::logs::envelope::Envelope;
+use crate::logs::{Handle, Settings, start};
+use crate::receive::address::Address;
+use crate::receive::sink::memory::Memory;
+
+struct Lane {
+    sink: Arc<Memory>,
+    handle: Handle,
+    stop: watch::Sender<bool>,
+    tcp: std::net::SocketAddr,
+    udp: std::net::SocketAddr,
+}
+
+/// A port that was free a moment ago.
+fn free() -> Address {
+    let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    serde_json::from_value(format!("127.0.0.1:{port}").into()).unwrap()
+}
+
+async fn lane(bound: usize, change: impl FnOnce(&mut Settings)) -> Lane {
+    let sink = Memory::with_bound(bound);
+    let (stop, stopped) = watch::channel(false);
+    let mut settings = Settings::default();
+    settings.tcp.listen = free();
+    settings.udp.listen = free();
+    settings.http.listen = free();
+    change(&mut settings);
+    let handle = start(&settings, "web-1", sink.clone(), stopped).await.unwrap();
+    let (tcp, udp) = (settings.tcp.listen.socket().unwrap(), settings.udp.listen.socket().unwrap());
+    Lane { sink, handle, stop, tcp, udp }
+}
+
+fn messages(sink: &Memory) -> Vec<String> {
+    let payloads = sink.payloads.lock();
+    payloads
+        .iter()
+        .map(|payload| {
+            let document = Envelope::decode(payload).unwrap().document;
+            let value: serde_json::Value = serde_json::from_slice(document).unwrap();
+            value["message"].as_str().unwrap().to_owned()
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn lines_over_tcp_and_udp_reach_the_queue() {
+    let lane = lane(100, |_| {}).await;
+    let mut tcp = TcpStream::connect(lane.tcp).await.unwrap();
+    tcp.write_all(b"{\"message\":\"one\"}\r\n{\"message\":").await.unwrap();
+    lane.sink.until(1).await;
+    tcp.write_all(b"\"two\"}{\"message\":\"three\"}\nfour").await.unwrap();
+    drop(tcp);
+    lane.sink.until(4).await;
+    let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    udp.send_to(b"{\"message\":\"five\"}\n{\"message\":\"six\"}", lane.udp).await.unwrap();
+    lane.sink.until(6).await;
+    assert_eq!(messages(&lane.sink), ["one", "two", "three", "four", "five", "six"]);
+    lane.stop.send_replace(true);
+    lane.handle.stopped(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn a_full_queue_stops_the_reading_and_loses_nothing() {
+    let lane = lane(10, |_| {}).await;
+    let mut tcp = TcpStream::connect(lane.tcp).await.unwrap();
+    let total = 20_000;
+    let writer = tokio::spawn(async move {
+        for n in 0..total {
+            let line = format!("{{\"message\":\"{n}\",\"filler\":\"{}\"}}\n", "x".repeat(400));
+            tcp.write_all(line.as_bytes()).await.unwrap();
+        }
+    });
+    // Eight megabytes do not fit into the kernel's buffers of both sides: the writer has to be held up.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!writer.is_finished());
+    lane.sink.set_bound(usize::MAX);
+    writer.await.unwrap();
+    lane.sink.until(total).await;
+    let expected: Vec<String> = (0..total).map(|n| n.to_string()).collect();
+    assert_eq!(messages(&lane.sink), expected);
+}
+
+#[tokio::test]
+async fn stopping_takes_what_was_sent_before() {
+    let lane = lane(100, |_| {}).await;
+    let mut tcp = TcpStream::connect(lane.tcp).await.unwrap();
+    tcp.write_all(b"{\"message\":\"one\"}\n").await.unwrap();
+    lane.sink.until(1).await;
+    tcp.write_all(b"{\"message\":\"two\"}\nthree").await.unwrap();
+    lane.stop.send_replace(true);
+    lane.handle.stopped(Duration::from_secs(5)).await;
+    assert_eq!(messages(&lane.sink), ["one", "two", "three"]);
+}
+
+#[tokio::test]
+async fn connections_beyond_the_cap_are_closed_and_idle_ones_too() {
+    let lane = lane(100, |settings| {
+        settings.tcp.limits.connections = 2;
+        settings.tcp.limits.idle = crate::units::Span(Duration::from_millis(300));
+    })
+    .await;
+    use tokio::io::AsyncReadExt;
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        open.push(TcpStream::connect(lane.tcp).await.unwrap());
+    }
+    // The third is closed at once, the others when they have been idle for too long.
+    for stream in open.iter_mut().rev() {
+        let ended = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut [0; 1])).await.unwrap();
+        assert_eq!(ended.unwrap_or(0), 0);
+    }
+    let mut after = TcpStream::connect(lane.tcp).await.unwrap();
+    after.write_all(b"{\"message\":\"served\"}\n").await.unwrap();
+    lane.sink.until(1).await;
+}

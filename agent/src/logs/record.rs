@@ -1,0 +1,229 @@
+//! From a line to a record: what came stays, what the agent understands of it is added under its ECS name.
+
+use std::borrow::Cow;
+
+use sightline_instrument::wire::field;
+
+use super::draft::Draft;
+use super::ecs::Ecs;
+use super::envelope::Envelope;
+use super::id::Ids;
+use super::normalise;
+use super::scan::{Broken, Scan};
+use super::stream::{Kind, Streams, UNKNOWN};
+use super::syslog;
+use super::timestamp::{self, Nanos};
+use crate::json;
+use crate::receive::payloads::Payloads;
+
+/// Where lines come from; the same for all of a batch.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Source<'a> {
+    /// The machine, for records that do not say.
+    pub host: Option<&'a str>,
+    /// The service, for records that do not say.
+    pub service: Option<&'a str>,
+}
+
+/// What the configuration says about records.
+#[derive(Debug)]
+pub struct Policy {
+    /// `service.environment` of records that do not say.
+    pub environment: String,
+    /// Members beyond this many are kept as one text.
+    pub max_fields: usize,
+    /// Whether lines that begin with a syslog priority are taken apart.
+    pub syslog: bool,
+    /// Data streams.
+    pub streams: Streams,
+    /// Ids.
+    pub ids: Ids,
+}
+
+/// Finished records, and what had to be done to some of them.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The records, in the form of [`Envelope`].
+    pub payloads: Payloads,
+    /// How many of them are in `unparsed`.
+    pub unparsed: u64,
+    /// How many went to another stream than they asked for, because there are too many.
+    pub overflowed: u64,
+    /// How many needed repair to be a document that Elasticsearch takes.
+    pub repaired: u64,
+}
+
+impl Batch {
+    /// Empties it.
+    pub fn clear(&mut self) {
+        self.payloads.clear();
+        (self.unparsed, self.overflowed, self.repaired) = (0, 0, 0);
+    }
+}
+
+/// Memory that is reused from line to line.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    scan: Scan,
+    ecs: Ecs,
+    draft: Draft,
+    spare: Vec<u8>,
+}
+
+impl Policy {
+    /// Understands one line (which may hold several objects one after the other) and appends its records.
+    pub fn line(
+        &self,
+        line: &[u8],
+        source: Source<'_>,
+        now: Nanos,
+        scratch: &mut Scratch,
+        batch: &mut Batch,
+    ) {
+        let line = line.trim_ascii();
+        if line.is_empty() {
+            return;
+        }
+        let text: Cow<'_, [u8]> = match std::str::from_utf8(line) {
+            Ok(_) => Cow::Borrowed(line),
+            Err(_) => {
+                batch.repaired += 1;
+                Cow::Owned(String::from_utf8_lossy(line).into_owned().into_bytes())
+            }
+        };
+        let mut rest: &[u8] = &text;
+        while !rest.is_empty() {
+            let end = match rest[0] {
+                b'{' => self.object(rest, source, now, None, scratch, batch).ok(),
+                _ => None,
+            };
+            match end {
+                Some(end) => rest = rest[end..].trim_ascii_start(),
+                None => return self.plain(rest, source, now, scratch, batch),
+            }
+        }
+    }
+
+    /// Understands the object at the start of `line`, appends its record and returns where it ends. `id` is the
+    /// sender's own, if it has one.
+    pub fn object(
+        &self,
+        line: &[u8],
+        source: Source<'_>,
+        now: Nanos,
+        id: Option<&str>,
+        scratch: &mut Scratch,
+        batch: &mut Batch,
+    ) -> Result<usize, Broken> {
+        let end = scratch.scan.object(line, 0)?;
+        if scratch.scan.odd || scratch.scan.members.len() > self.max_fields {
+            let mut spare = std::mem::take(&mut scratch.spare);
+            let repaired = normalise::object(&line[..end], self.max_fields, &mut spare);
+            let done = repaired.and_then(|()| scratch.scan.object(&spare, 0));
+            if done.is_ok() {
+                batch.repaired += 1;
+                self.finish(&spare, source, now, id, scratch, batch);
+            }
+            spare.clear();
+            spare.shrink_to(1 << 20);
+            scratch.spare = spare;
+            return done.map(|_| end);
+        }
+        self.finish(&line[..end], source, now, id, scratch, batch);
+        Ok(end)
+    }
+
+    fn finish(
+        &self,
+        object: &[u8],
+        source: Source<'_>,
+        now: Nanos,
+        id: Option<&str>,
+        scratch: &mut Scratch,
+        batch: &mut Batch,
+    ) {
+        let Scratch { scan, ecs, draft, .. } = scratch;
+        draft.clear();
+        ecs.understand(object, scan, source, &self.environment, now, draft);
+        let start = ecs.start;
+        self.head(&ecs.service, ecs.kind, &ecs.environment, now, id, batch);
+        draft.write(&object[start..], start, &mut batch.payloads.bytes);
+        batch.payloads.end();
+    }
+
+    /// A line that is no JSON object.
+    fn plain(&self, line: &[u8], source: Source<'_>, now: Nanos, scratch: &mut Scratch, batch: &mut Batch) {
+        if self.syslog {
+            let mut spare = std::mem::take(&mut scratch.spare);
+            spare.clear();
+            let parsed = syslog::to_json(line, now, &mut spare)
+                && scratch.scan.object(&spare, 0).is_ok_and(|_| !scratch.scan.odd);
+            if parsed {
+                self.finish(&spare, source, now, None, scratch, batch);
+            }
+            scratch.spare = spare;
+            if parsed {
+                return;
+            }
+        }
+        batch.unparsed += 1;
+        let service = source.service.unwrap_or(UNKNOWN);
+        self.head(service.as_bytes(), Kind::Unparsed, self.environment.as_bytes(), now, None, batch);
+        let out = &mut batch.payloads.bytes;
+        out.extend_from_slice(b"{\"@timestamp\":\"");
+        timestamp::write(out, now);
+        out.extend_from_slice(b"\",\"message\":");
+        json::string(out, line);
+        let mut member = |key: &str, value: &[&str]| {
+            out.extend_from_slice(b",\"");
+            out.extend_from_slice(key.as_bytes());
+            out.extend_from_slice(b"\":\"");
+            value.iter().for_each(|part| json::escape(out, part.as_bytes()));
+            out.push(b'"');
+        };
+        member(field::EVENT_DATASET, &[service, ".", Kind::Unparsed.as_str()]);
+        member(field::SERVICE_ENVIRONMENT, &[&self.environment]);
+        if let Some(service) = source.service {
+            member(field::SERVICE_NAME, &[service]);
+        }
+        if let Some(host) = source.host {
+            member(field::HOST_NAME, &[host]);
+        }
+        out.push(b'}');
+        batch.payloads.end();
+    }
+
+    /// Appends stream and id, in the form of [`Envelope`].
+    fn head(
+        &self,
+        service: &[u8],
+        kind: Kind,
+        environment: &[u8],
+        now: Nanos,
+        id: Option<&str>,
+        batch: &mut Batch,
+    ) {
+        let from = batch.payloads.bytes.len();
+        batch.payloads.bytes.push(0);
+        let own = self.streams.write(service, kind, environment, &mut batch.payloads.bytes);
+        batch.overflowed += u64::from(!own);
+        // Both parts of a name are bounded far below 255 bytes.
+        batch.payloads.bytes[from] = (batch.payloads.bytes.len() - from - 1) as u8;
+        let fresh;
+        let id = match id {
+            Some(id) => id.as_bytes(),
+            None => {
+                fresh = self.ids.next((now / 1_000_000) as u64);
+                &fresh
+            }
+        };
+        let id = &id[..id.len().min(255)];
+        batch.payloads.bytes.push(id.len() as u8);
+        batch.payloads.bytes.extend_from_slice(id);
+        debug_assert!(Envelope::decode(&batch.payloads.bytes[from..]).is_some());
+    }
+}
+
+#[cfg(test)]
+#[path = "record_tests.rs"]
+mod tests;
