@@ -2,4 +2,45 @@
 //! panic reports and health.
 #![warn(missing_docs)]
 
+mod client;
+mod clock;
+mod context;
+mod current;
+mod drops;
+mod health;
+mod http;
+mod ids;
+mod instrument;
+mod json;
+mod kernel;
+mod logs;
+mod metrics;
+mod panics;
+mod process;
+mod propagation;
+#[cfg(feature = "reqwest")]
+mod reqwest;
+pub mod security;
+mod serve;
+mod settings;
+mod subscriber;
+mod tasks;
+mod timed;
+mod traces;
 pub mod wire;
+mod workers;
+
+pub use crate::client::{ClientFuture, ClientLayer, InstrumentedClient, pass_on};
+pub use crate::current::{annotate, request_id, trace_id};
+pub use crate::health::{Health, Status, Thresholds};
+pub use crate::http::body::InstrumentBody;
+pub use crate::http::layer::{InstrumentFuture, InstrumentLayer, Instrumented};
+pub use crate::http::source::{Network, ParseNetworkError};
+pub use crate::instrument::{Builder, Instrument};
+pub use crate::metrics::{Counter, Gauge, Operation, Timer, counter, gauge, handler, operation, timer};
+#[cfg(feature = "reqwest")]
+pub use crate::reqwest::SendAs;
+pub use crate::serve::serve;
+pub use crate::settings::{LogTarget, Sampler, Settings, StatsdStyle};
+pub use crate::tasks::{spawn, spawn_blocking};
+pub use crate::timed::{measured, timed, timed_blocking};

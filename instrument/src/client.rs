@@ -1,0 +1,199 @@
+//! Calls to other services: a client span, the metrics of the group `http`, and the ids passed on.
+
+use crate::current;
+use crate::http::redact;
+use crate::ids::SpanIds;
+use crate::propagation;
+use crate::timed::Running;
+use crate::traces::span::{Role, Value};
+use crate::wire;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri};
+use pin_project_lite::pin_project;
+use std::fmt::Display;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tower_layer::Layer;
+use tower_service::Service;
+
+/// The group of calls over HTTP.
+const GROUP: &str = "http";
+
+/// A call under way.
+#[derive(Debug)]
+pub(crate) struct Call(Running);
+
+impl Call {
+    /// Begins a call and writes its ids into the headers. `None` outside of any instrumented service.
+    pub(crate) fn start(segment: &str, method: &http::Method, uri: &Uri, headers: &mut HeaderMap) -> Option<Self> {
+        let mut running = Running::start(GROUP, segment, Role::Client)?;
+        if let Some(ids) = running.scope.ids {
+            write_ids(ids, headers);
+        }
+        let text = |v: &str| Value::Text(v.to_owned());
+        running.attributes.push(("http.request.method", text(method.as_str())));
+        running.attributes.push(("url.full", Value::Text(full(uri))));
+        if let Some(host) = uri.host() {
+            running.attributes.push(("server.address", text(host)));
+        }
+        if let Some(port) = uri.port_u16() {
+            running.attributes.push(("server.port", Value::Int(i64::from(port))));
+        }
+        Some(Call(running))
+    }
+
+    pub(crate) fn scope(&self) -> Arc<current::Scope> {
+        self.0.scope.clone()
+    }
+
+    /// The answer's head came.
+    pub(crate) fn answered(mut self, status: u16) {
+        self.0.attributes.push(("http.response.status_code", Value::Int(i64::from(status))));
+        let error = (status >= 400).then(|| {
+            self.0.attributes.push(("error.type", Value::Text(status.to_string())));
+            format!("status {status}")
+        });
+        self.0.finish(error);
+    }
+
+    /// No answer came.
+    pub(crate) fn failed(self, error: &dyn Display) {
+        self.0.finish(Some(crate::timed::said(error)));
+    }
+}
+
+/// The address with secrets blanked and without a password.
+fn full(uri: &Uri) -> String {
+    let mut out = String::new();
+    if let Some(scheme) = uri.scheme_str() {
+        out.push_str(scheme);
+        out.push_str("://");
+    }
+    out.push_str(uri.host().unwrap_or_default());
+    if let Some(port) = uri.port() {
+        out.push(':');
+        out.push_str(port.as_str());
+    }
+    out.push_str(uri.path());
+    if let Some(query) = uri.query() {
+        out.push('?');
+        out.push_str(&redact::query(query));
+    }
+    out
+}
+
+fn write_ids(ids: SpanIds, headers: &mut HeaderMap) {
+    current::with_scope(|scope| {
+        let propagators = match scope {
+            Some(scope) => scope.instrument.settings().propagators,
+            None => current::installed().map(|i| i.settings().propagators).unwrap_or_default(),
+        };
+        let request = scope.and_then(|s| s.request.as_deref());
+        let state = request.and_then(|r| r.parent.as_ref()?.tracestate.as_ref());
+        propagation::inject(propagators, ids, state, headers);
+        if let Some(id) = request.and_then(|r| HeaderValue::from_str(r.id.as_str()).ok()) {
+            headers.insert(HeaderName::from_static(wire::header::REQUEST_ID), id);
+        }
+    });
+}
+
+/// Writes the ids of the current request into the headers of a call that you make by other means: correlation id, and
+/// trace context as W3C and B3 (`OTEL_PROPAGATORS`).
+///
+/// ```
+/// let mut headers = http::HeaderMap::new();
+/// sightline_instrument::pass_on(&mut headers);
+/// assert!(headers.is_empty(), "no request here");
+/// ```
+pub fn pass_on(headers: &mut HeaderMap) {
+    if let Some(ids) = current::with_scope(|s| s.and_then(|s| s.ids)) {
+        write_ids(ids, headers);
+    }
+}
+
+/// A tower layer for clients (hyper-util's, tonic's channel): each call is timed, counted as
+/// `service.http.<segment>.…`, a client span, and carries the ids.
+///
+/// ```
+/// use tower_layer::Layer;
+/// let client = sightline_instrument::ClientLayer::new("upstream").layer(());
+/// ```
+#[derive(Debug, Clone)]
+pub struct ClientLayer {
+    segment: Arc<str>,
+}
+
+impl ClientLayer {
+    /// Calls of this segment: the name of the service that is called.
+    pub fn new(segment: &str) -> Self {
+        ClientLayer { segment: segment.into() }
+    }
+}
+
+impl<S> Layer<S> for ClientLayer {
+    type Service = InstrumentedClient<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        InstrumentedClient { inner, segment: self.segment.clone() }
+    }
+}
+
+/// An instrumented client.
+#[derive(Debug, Clone)]
+pub struct InstrumentedClient<S> {
+    inner: S,
+    segment: Arc<str>,
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for InstrumentedClient<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    S::Error: Display,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = ClientFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let call = Call::start(&self.segment, &method, &uri, request.headers_mut());
+        ClientFuture { future: self.inner.call(request), call }
+    }
+}
+
+pin_project! {
+    /// A call on its way.
+    pub struct ClientFuture<F> {
+        #[pin]
+        future: F,
+        call: Option<Call>,
+    }
+}
+
+impl<F, ResBody, E: Display> Future for ClientFuture<F>
+where
+    F: Future<Output = Result<Response<ResBody>, E>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let entered = this.call.as_ref().map(|call| current::enter(Some(call.scope())));
+        let polled = this.future.poll(cx);
+        drop(entered);
+        if let Poll::Ready(result) = &polled
+            && let Some(call) = this.call.take()
+        {
+            match result {
+                Ok(response) => call.answered(response.status().as_u16()),
+                Err(error) => call.failed(error),
+            }
+        }
+        polled
+    }
+}

@@ -1,0 +1,169 @@
+//! What this thread is working for at the moment: the service, the request and the span.
+//!
+//! It is set for the time of each poll, so that it follows a request through `await`s, and is carried over by
+//! [`crate::spawn`]. Outside of requests it is the service that was installed last, without a request.
+
+use crate::context::Request;
+use crate::ids::SpanIds;
+use crate::instrument::Instrument;
+use pin_project_lite::pin_project;
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+
+/// What work is done for.
+#[derive(Debug)]
+pub(crate) struct Scope {
+    pub(crate) instrument: Instrument,
+    pub(crate) request: Option<Arc<Request>>,
+    pub(crate) ids: Option<SpanIds>,
+    /// Whether whoever entered counts a panic itself, as the handler's outcome.
+    pub(crate) caught: bool,
+    #[cfg(feature = "otlp")]
+    pub(crate) otel: Option<opentelemetry::Context>,
+}
+
+impl Scope {
+    pub(crate) fn new(instrument: Instrument, request: Option<Arc<Request>>, ids: Option<SpanIds>) -> Self {
+        Scope {
+            #[cfg(feature = "otlp")]
+            otel: crate::traces::bridge::context(&instrument, ids),
+            instrument,
+            request,
+            ids,
+            caught: false,
+        }
+    }
+}
+
+static INSTALLED: OnceLock<Instrument> = OnceLock::new();
+
+thread_local! {
+    static CURRENT: RefCell<Option<Arc<Scope>>> = const { RefCell::new(None) };
+}
+
+/// Makes this the process's service. False if there is one already.
+pub(crate) fn install(instrument: Instrument) -> bool {
+    INSTALLED.set(instrument).is_ok()
+}
+
+pub(crate) fn installed() -> Option<&'static Instrument> {
+    INSTALLED.get()
+}
+
+/// The scope of this thread, if it works for anything in particular.
+pub(crate) fn scope() -> Option<Arc<Scope>> {
+    CURRENT.try_with(|c| c.try_borrow().ok().and_then(|c| c.clone())).ok().flatten()
+}
+
+/// Calls `f` with the scope, without touching its count of references.
+pub(crate) fn with_scope<R>(f: impl FnOnce(Option<&Scope>) -> R) -> R {
+    let mut f = Some(f);
+    let done = CURRENT.try_with(|c| {
+        let borrowed = c.try_borrow().ok()?;
+        f.take().map(|f| f(borrowed.as_deref()))
+    });
+    match (done, f) {
+        (Ok(Some(result)), _) => result,
+        // The thread is ending, or its scope is being exchanged.
+        (_, Some(f)) => f(None),
+        (_, None) => unreachable!("f is taken only where its result is returned"),
+    }
+}
+
+/// Calls `f` with the service that this thread works for, or the installed one.
+pub(crate) fn with_instrument<R>(f: impl FnOnce(&Instrument) -> R) -> Option<R> {
+    with_scope(|scope| match scope {
+        Some(scope) => Some(f(&scope.instrument)),
+        None => installed().map(f),
+    })
+}
+
+/// Restores what was before.
+pub(crate) struct Entered {
+    before: Option<Arc<Scope>>,
+    #[cfg(feature = "otlp")]
+    _otel: Option<opentelemetry::ContextGuard>,
+}
+
+/// Works for `scope` until the guard is dropped.
+pub(crate) fn enter(scope: Option<Arc<Scope>>) -> Entered {
+    #[cfg(feature = "otlp")]
+    let otel = scope.as_ref().and_then(|s| s.otel.clone()).map(opentelemetry::Context::attach);
+    Entered {
+        before: exchange(scope),
+        #[cfg(feature = "otlp")]
+        _otel: otel,
+    }
+}
+
+fn exchange(scope: Option<Arc<Scope>>) -> Option<Arc<Scope>> {
+    CURRENT
+        .try_with(|c| c.try_borrow_mut().ok().and_then(|mut c| std::mem::replace(&mut *c, scope)))
+        .ok()
+        .flatten()
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        exchange(self.before.take());
+    }
+}
+
+pin_project! {
+    /// A future that works for a scope whenever it is polled.
+    pub(crate) struct Scoped<F> {
+        scope: Option<Arc<Scope>>,
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F> Scoped<F> {
+    pub(crate) fn new(scope: Option<Arc<Scope>>, future: F) -> Self {
+        Scoped { scope, future }
+    }
+}
+
+impl<F: Future> Future for Scoped<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let _entered = enter(this.scope.clone());
+        this.future.poll(cx)
+    }
+}
+
+/// The correlation id of the request that this thread works for.
+///
+/// ```
+/// assert_eq!(sightline_instrument::request_id(), None, "no request here");
+/// ```
+pub fn request_id() -> Option<String> {
+    with_scope(|s| Some(s?.request.as_ref()?.id.as_str().to_owned()))
+}
+
+/// The trace id (32 lower-case hexadecimal digits) that this thread works for.
+pub fn trace_id() -> Option<String> {
+    with_scope(|s| {
+        let ids = s?.ids?;
+        Some(String::from_utf8_lossy(&crate::ids::hex32(ids.trace_id)).into_owned())
+    })
+}
+
+/// Adds a field to the record of the request that this thread works for, as `labels.key`. The more of the story is
+/// in that one record, the fewer records it takes to find out what happened.
+///
+/// ```
+/// sightline_instrument::annotate("kittens", 3); // outside of a request this does nothing
+/// ```
+pub fn annotate(key: &'static str, value: impl std::fmt::Display) {
+    with_scope(|s| {
+        if let Some(request) = s.and_then(|s| s.request.as_ref()) {
+            request.note(key, &value);
+        }
+    });
+}

@@ -1,0 +1,192 @@
+//! One request from its head to the end of its answer: exactly one outcome, one record, one span.
+
+use crate::context::Request;
+use crate::current::Scope;
+use crate::ids::SpanIds;
+use crate::json;
+use crate::logs::record;
+use crate::metrics::render;
+use crate::traces::queue::Item;
+use crate::traces::span::{Role, SpanRecord};
+use crate::wire::{field, kind};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Its answer went out whole.
+    Complete,
+    /// The client went away first.
+    HungUp,
+    /// The handler, or the body, panicked.
+    Panicked,
+    /// The service or the body gave an error instead.
+    Broken,
+}
+
+/// A request being answered. Whatever becomes of it, dropping this finishes it.
+#[derive(Debug)]
+pub(crate) struct Active {
+    pub(crate) scope: Arc<Scope>,
+    pub(crate) request: Arc<Request>,
+    pub(crate) ids: SpanIds,
+    /// 0 until the head is known.
+    pub(crate) status: u16,
+    /// Bytes of the answer's body so far.
+    pub(crate) sent: u64,
+    /// What a gRPC service said in place of a status, if it was not ok.
+    pub(crate) grpc_failed: bool,
+    /// Nothing more is to come than what was sent.
+    pub(crate) nothing_left: bool,
+    done: bool,
+}
+
+/// What nginx calls a request whose client closed it; no status was sent.
+const CLIENT_CLOSED: u16 = 499;
+
+impl Active {
+    pub(crate) fn new(scope: Arc<Scope>, request: Arc<Request>, ids: SpanIds) -> Self {
+        request.handler.called.increment(1);
+        scope.instrument.0.health.load.begin();
+        Active {
+            scope,
+            request,
+            ids,
+            status: 0,
+            sent: 0,
+            grpc_failed: false,
+            nothing_left: false,
+            done: false,
+        }
+    }
+
+    pub(crate) fn finish(&mut self, end: End) {
+        if std::mem::replace(&mut self.done, true) {
+            return;
+        }
+        if self.status == 0 {
+            self.status = match end {
+                End::HungUp => CLIENT_CLOSED,
+                _ => 500,
+            };
+        }
+        let instrument = &self.scope.instrument;
+        let took = instrument.0.clock.mono_ns().saturating_sub(self.request.start.mono_ns);
+        let handler = &self.request.handler;
+        let good = end == End::Complete && self.status < 400 && !self.grpc_failed;
+        match end {
+            End::Panicked => handler.panic.increment(1),
+            _ if good => handler.success.increment(1),
+            _ => handler.failed.increment(1),
+        }
+        if let Some(timing) = &handler.timing.0 {
+            timing.record_ns(took);
+        }
+        let server_error = self.status >= 500 || matches!(end, End::Panicked | End::Broken);
+        instrument.0.health.load.end(took, server_error);
+        if instrument.settings().access_log {
+            self.record(end, took, good, server_error);
+        }
+        if self.ids.sampled && instrument.0.spans.open {
+            self.span(end, took, server_error);
+        }
+    }
+
+    fn span(&self, end: End, took: u64, server_error: bool) {
+        let error = match end {
+            End::Panicked => Some(Cow::Borrowed("panic")),
+            End::Broken => Some(Cow::Borrowed("the answer broke off")),
+            End::HungUp => Some(Cow::Borrowed("the client went away")),
+            End::Complete if server_error => Some(Cow::Borrowed("")),
+            End::Complete => None,
+        };
+        let parent = self.request.parent.as_ref();
+        self.scope.instrument.0.spans.push(Item::Ours(Box::new(SpanRecord {
+            ids: self.ids,
+            parent: parent.map_or(0, |p| p.span_id),
+            parent_remote: parent.is_some(),
+            role: Role::Server,
+            start_ns: self.request.start.unix_ns,
+            duration_ns: took,
+            error,
+            operation: self.request.handler.clone(),
+            request: Some(self.request.clone()),
+            status: self.status,
+            response_bytes: self.sent,
+            attributes: Vec::new(),
+        })));
+    }
+
+    fn record(&self, end: End, took: u64, good: bool, server_error: bool) {
+        let instrument = &self.scope.instrument;
+        let settings = instrument.settings();
+        let request = &*self.request;
+        let slow = u128::from(took) >= settings.slow_request.as_nanos();
+        let level = match () {
+            () if server_error => "error",
+            () if slow => "warn",
+            () => "info",
+        };
+        record::with_buffer(|out| {
+            let at = request.start.unix_ns + took;
+            record::begin(out, at, level, kind::APP, &instrument.0.identity);
+            self.message(out, took, slow);
+            request.write_short(out);
+            json::member_int(out, field::STATUS, self.status);
+            json::member_int(out, field::HTTP_STATUS, self.status);
+            record::trace(out, self.ids);
+            request.write_http(out);
+            json::member(out, field::EVENT_CATEGORY, "web");
+            json::member(out, field::EVENT_OUTCOME, if good { "success" } else { "failure" });
+            json::member_int(out, field::EVENT_DURATION, took);
+            if let Some(size) = request.size {
+                json::member_int(out, "http.request.body.bytes", size);
+            }
+            json::member_int(out, "http.response.body.bytes", self.sent);
+            if let Some(agent) = request.user_agent.as_ref().and_then(|a| a.to_str().ok()) {
+                json::member(out, "user_agent.original", json::cut(agent, 256));
+            }
+            match end {
+                End::HungUp => json::member(out, "labels.ended", "client went away"),
+                End::Panicked => json::member(out, "labels.ended", "panic"),
+                End::Broken => json::member(out, "labels.ended", "broke off"),
+                End::Complete => {}
+            }
+            if slow {
+                out.extend_from_slice(b",\"labels.slow\":true");
+            }
+            request.write_notes(out);
+            record::end(out);
+            instrument.0.logs.push(out);
+        });
+    }
+
+    /// `POST /helloworld 200 0.75ms {"Method":"POST",…}`
+    fn message(&self, out: &mut Vec<u8>, took: u64, slow: bool) {
+        let request = &*self.request;
+        out.extend_from_slice(b",\"message\":\"");
+        if slow {
+            out.extend_from_slice(b"slow: ");
+        }
+        out.extend_from_slice(request.method.as_str().as_bytes());
+        out.push(b' ');
+        json::escape(out, json::cut(request.uri.path(), 256));
+        out.push(b' ');
+        json::int(out, self.status);
+        out.push(b' ');
+        let mut number = String::with_capacity(16);
+        render::number(&mut number, took as f64 / 1e6);
+        out.extend_from_slice(number.as_bytes());
+        out.extend_from_slice(b"ms ");
+        out.extend_from_slice(&request.compact);
+        out.push(b'"');
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        let end = if self.status != 0 && self.nothing_left { End::Complete } else { End::HungUp };
+        self.finish(end);
+    }
+}

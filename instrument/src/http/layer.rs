@@ -1,0 +1,251 @@
+//! The tower layer: gives each request its ids, watches it, and answers for the service's health.
+
+use super::access::{Active, End};
+use super::body::InstrumentBody;
+use super::source;
+use crate::context::{Arrival, Request as Facts};
+use crate::current::{self, Scope};
+use crate::health::body::Probe;
+use crate::ids::{RequestId, SpanIds};
+use crate::instrument::Instrument;
+use crate::metrics::registry::Route;
+use crate::{panics, propagation, wire};
+use axum::extract::{ConnectInfo, MatchedPath};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use pin_project_lite::pin_project;
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tower_layer::Layer;
+use tower_service::Service;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static(wire::header::REQUEST_ID);
+
+/// Instruments a tower service that answers HTTP requests; see [`Instrument::layer`].
+///
+/// Under axum, give it to `Router::layer`: outside of the router the pattern of the route is not known. For other
+/// services name the paths with [`InstrumentLayer::paths`].
+#[derive(Debug, Clone)]
+pub struct InstrumentLayer {
+    instrument: Instrument,
+    paths: Arc<HashMap<String, Route>>,
+}
+
+impl InstrumentLayer {
+    pub(crate) fn new(instrument: Instrument) -> Self {
+        InstrumentLayer { instrument, paths: Arc::default() }
+    }
+
+    /// Paths that are routes by themselves, for services without axum's router: those of a gRPC service, say. Any
+    /// other path is counted as `unmatched`, so that a client cannot make up metrics.
+    pub fn paths<'a>(mut self, paths: impl IntoIterator<Item = &'a str>) -> Self {
+        let known = paths.into_iter().map(|p| (p.to_owned(), self.instrument.0.metrics.route(p)));
+        self.paths = Arc::new(known.collect());
+        self
+    }
+}
+
+impl<S> Layer<S> for InstrumentLayer {
+    type Service = Instrumented<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Instrumented { inner, layer: self.clone() }
+    }
+}
+
+/// An instrumented service.
+#[derive(Debug, Clone)]
+pub struct Instrumented<S> {
+    inner: S,
+    layer: InstrumentLayer,
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Instrumented<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    ResBody: http_body::Body<Data = Bytes>,
+{
+    type Response = Response<InstrumentBody<ResBody>>;
+    type Error = S::Error;
+    type Future = InstrumentFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let instrument = &self.layer.instrument;
+        if let Some(base) = instrument.settings().health_path.as_deref()
+            && let Some(probe) = Probe::of(request.uri().path(), base)
+        {
+            return InstrumentFuture::Health { instrument: Some((instrument.clone(), probe)) };
+        }
+        let (active, id) = self.layer.begin(&mut request);
+        // A service may do its work, and panic, in `call` already.
+        let entered = current::enter(Some(active.scope.clone()));
+        let future = catch_unwind(AssertUnwindSafe(|| self.inner.call(request)));
+        drop(entered);
+        match future {
+            Ok(future) => InstrumentFuture::Theirs { future, active: Some(active), id },
+            Err(payload) => {
+                let mut active = active;
+                panicked(&mut active, &*payload);
+                InstrumentFuture::Fell { id: Some(id) }
+            }
+        }
+    }
+}
+
+impl InstrumentLayer {
+    fn begin<B>(&self, request: &mut Request<B>) -> (Active, HeaderValue) {
+        let instrument = &self.instrument;
+        let settings = instrument.settings();
+        let headers = request.headers();
+        let given = headers.get(REQUEST_ID).and_then(|v| Some((RequestId::accept(v.as_bytes())?, v.clone())));
+        let (request_id, id_header) = given.unwrap_or_else(|| {
+            let id = instrument.0.id_source.request_id();
+            let header = HeaderValue::from_str(id.as_str()).unwrap_or(HeaderValue::from_static("invalid"));
+            (id, header)
+        });
+        let parent = propagation::extract(headers);
+        let trace_id = parent.as_ref().map_or_else(|| instrument.0.id_source.trace_id(), |p| p.trace_id);
+        let sampled = settings.sampler.decide(parent.as_ref().and_then(|p| p.sampled), trace_id);
+        let ids = SpanIds { trace_id, span_id: instrument.0.id_source.span_id(), sampled };
+        let route = match request.extensions().get::<MatchedPath>() {
+            Some(matched) => Some(instrument.0.metrics.route(matched.as_str())),
+            None => self.paths.get(request.uri().path()).cloned(),
+        };
+        let (handler, pattern) = match route {
+            Some(route) => (route.cells, Some(route.pattern)),
+            None => (instrument.0.metrics.operation(wire::group::HANDLERS, wire::UNMATCHED), None),
+        };
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip());
+        let facts = Arc::new(Facts::new(
+            Arrival {
+                method: request.method(),
+                uri: request.uri(),
+                headers,
+                source: source::client(peer, headers, &settings.trusted_proxies),
+                with_headers: settings.log_headers,
+            },
+            request_id,
+            handler,
+            pattern,
+            parent,
+            instrument.0.clock.now(),
+        ));
+        // The handler, and what it calls by hand, sees the id that the records carry.
+        request.headers_mut().insert(REQUEST_ID, id_header.clone());
+        let mut scope = Scope::new(instrument.clone(), Some(facts.clone()), Some(ids));
+        scope.caught = true;
+        let mut active = Active::new(Arc::new(scope), facts, ids);
+        active.nothing_left = request.method() == Method::HEAD;
+        (active, id_header)
+    }
+}
+
+pin_project! {
+    /// The answer on its way.
+    #[project = FutureProjection]
+    #[allow(missing_docs)]
+    pub enum InstrumentFuture<F> {
+        Theirs { #[pin] future: F, active: Option<Active>, id: HeaderValue },
+        Health { instrument: Option<(Instrument, Probe)> },
+        Fell { id: Option<HeaderValue> },
+    }
+}
+
+impl<F, ResBody, E> Future for InstrumentFuture<F>
+where
+    F: Future<Output = Result<Response<ResBody>, E>>,
+    ResBody: http_body::Body<Data = Bytes>,
+{
+    type Output = Result<Response<InstrumentBody<ResBody>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            FutureProjection::Health { instrument } => Poll::Ready(Ok(match instrument.take() {
+                Some((instrument, probe)) => health(&instrument, probe),
+                None => empty(None),
+            })),
+            FutureProjection::Fell { id } => Poll::Ready(Ok(empty(id.take()))),
+            FutureProjection::Theirs { future, active, id } => {
+                let Some(scope) = active.as_ref().map(|a| a.scope.clone()) else {
+                    return Poll::Ready(Ok(empty(None)));
+                };
+                let entered = current::enter(Some(scope));
+                // The future is not polled again after a panic.
+                let polled = catch_unwind(AssertUnwindSafe(|| future.poll(cx)));
+                drop(entered);
+                let result = match polled {
+                    Ok(Poll::Pending) => return Poll::Pending,
+                    Ok(Poll::Ready(result)) => result,
+                    Err(payload) => {
+                        if let Some(mut active) = active.take() {
+                            panicked(&mut active, &*payload);
+                        }
+                        return Poll::Ready(Ok(empty(Some(id.clone()))));
+                    }
+                };
+                let Some(active) = active.take() else { return Poll::Ready(Ok(empty(None))) };
+                Poll::Ready(answer(result, active, id))
+            }
+        }
+    }
+}
+
+fn answer<ResBody, E>(
+    result: Result<Response<ResBody>, E>,
+    mut active: Active,
+    id: &HeaderValue,
+) -> Result<Response<InstrumentBody<ResBody>>, E>
+where
+    ResBody: http_body::Body<Data = Bytes>,
+{
+    let response = match result {
+        Ok(response) => response,
+        Err(error) => {
+            active.finish(End::Broken);
+            return Err(error);
+        }
+    };
+    let (mut head, body) = response.into_parts();
+    active.status = head.status.as_u16();
+    active.nothing_left |= matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if let Some(status) = head.headers.get("grpc-status") {
+        active.grpc_failed = status != "0";
+    }
+    head.headers.insert(REQUEST_ID, id.clone());
+    Ok(Response::from_parts(head, InstrumentBody::watched(body, active)))
+}
+
+fn panicked(active: &mut Active, payload: &(dyn std::any::Any + Send)) {
+    panics::note_caught(&active.scope.instrument, &active.request, active.ids, payload);
+    active.finish(End::Panicked);
+}
+
+/// 500 and not a word more.
+fn empty<B>(id: Option<HeaderValue>) -> Response<InstrumentBody<B>> {
+    let mut response = Response::new(InstrumentBody::default());
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    if let Some(id) = id {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+fn health<B>(instrument: &Instrument, probe: Probe) -> Response<InstrumentBody<B>> {
+    let now = instrument.0.clock.now();
+    let (status, body) = instrument.0.health.answer(probe, instrument.settings(), now.mono_ns, now.unix_ns);
+    let mut response = Response::new(InstrumentBody::of(body.into()));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    let headers = response.headers_mut();
+    headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/health+json"));
+    headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,153 @@
+//! Secrets kept out of records: query parameters, headers and log fields whose names say that they are secret.
+
+use crate::json;
+use http::{HeaderMap, HeaderValue, Method, Uri};
+
+/// What stands in a record where a secret was.
+pub(crate) const BLANK: &str = "[redacted]";
+
+/// Words that make a name secret wherever they stand in it.
+const SECRET_WORDS: [&str; 9] =
+    ["password", "passwd", "secret", "token", "authorization", "cookie", "apikey", "credential", "jwt"];
+/// Names that are secret as a whole; as parts of words they are harmless (`keyboard`, `signal`).
+const SECRET_NAMES: [&str; 9] = ["key", "sig", "signature", "auth", "code", "pwd", "pin", "session", "sid"];
+
+/// Whether a field, header or parameter of this name carries a secret. Case, `-` and `_` do not matter.
+pub(crate) fn secret(name: &str) -> bool {
+    let mut flat = [0u8; 48];
+    let mut len = 0;
+    for b in name.bytes() {
+        if b == b'-' || b == b'_' || b == b'.' {
+            continue;
+        }
+        if len == flat.len() {
+            break;
+        }
+        flat[len] = b.to_ascii_lowercase();
+        len += 1;
+    }
+    let flat = &flat[..len];
+    SECRET_NAMES.iter().any(|n| flat == n.as_bytes())
+        || SECRET_WORDS.iter().any(|w| flat.len() >= w.len() && flat.windows(w.len()).any(|x| x == w.as_bytes()))
+}
+
+/// A query with the values of secret parameters blanked, at most 2 KiB of it.
+pub(crate) fn query(query: &str) -> String {
+    let mut out = String::with_capacity(query.len().min(2_048));
+    for pair in json::cut(query, 2_048).split('&') {
+        if !out.is_empty() {
+            out.push('&');
+        }
+        match pair.split_once('=') {
+            Some((name, _)) if secret(name) => {
+                out.push_str(name);
+                out.push('=');
+                out.push_str(BLANK);
+            }
+            _ => out.push_str(pair),
+        }
+    }
+    out
+}
+
+/// The request as compact JSON, escaped for the inside of a JSON string: what a reader searches by
+/// `"Method":"POST"`.
+pub(crate) fn compact(
+    out: &mut Vec<u8>,
+    method: &Method,
+    uri: &Uri,
+    host: Option<&HeaderValue>,
+    query: Option<&str>,
+    headers: Option<&HeaderMap>,
+) {
+    let text = |out: &mut Vec<u8>, name: &str, value: &str| {
+        out.extend_from_slice(b"\\\"");
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b"\\\":\\\"");
+        twice(out, value);
+        out.extend_from_slice(b"\\\"");
+    };
+    out.push(b'{');
+    text(out, "Method", method.as_str());
+    out.push(b',');
+    let host = host.and_then(|h| h.to_str().ok()).or_else(|| uri.host()).unwrap_or_default();
+    text(out, "Host", json::cut(host, 256));
+    out.push(b',');
+    text(out, "Path", json::cut(uri.path(), 2_048));
+    out.push(b',');
+    text(out, "Query", query.unwrap_or_default());
+    if let Some(headers) = headers {
+        out.extend_from_slice(b",\\\"Headers\\\":{");
+        let mut first = true;
+        for (name, value) in headers.iter().take(40) {
+            if name == http::header::HOST {
+                continue;
+            }
+            if !first {
+                out.push(b',');
+            }
+            first = false;
+            let value = if value.is_sensitive() || secret(name.as_str()) {
+                BLANK
+            } else {
+                json::cut(value.to_str().unwrap_or("[binary]"), 256)
+            };
+            text(out, name.as_str(), value);
+        }
+        out.push(b'}');
+    }
+    out.push(b'}');
+}
+
+/// Escapes for JSON inside a JSON string.
+fn twice(out: &mut Vec<u8>, text: &str) {
+    let needs = |b: u8| b < 0x20 || b == b'"' || b == b'\\';
+    if !text.bytes().any(needs) {
+        out.extend_from_slice(text.as_bytes());
+        return;
+    }
+    let mut once = Vec::with_capacity(text.len() + 16);
+    json::escape(&mut once, text);
+    // Escaping leaves UTF-8 as it was.
+    json::escape(out, std::str::from_utf8(&once).unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn secret_names_are_known_in_every_spelling() {
+        for name in ["password", "X-Api-Key", "access_token", "Set-Cookie", "Authorization", "clientSecret", "sig"] {
+            assert!(secret(name), "{name}");
+        }
+        for name in ["keyboard", "signal", "user", "content-type", "author", "encode", ""] {
+            assert!(!secret(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn queries_lose_their_secrets_only() {
+        assert_eq!(query("a=1&token=abc&b&Password=x=y"), "a=1&token=[redacted]&b&Password=[redacted]");
+    }
+
+    proptest! {
+        #[test]
+        fn the_compact_request_is_json_within_json(path in "/[a-z0-9%]{0,20}", value in "[ -~]{0,40}") {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-thing", HeaderValue::from_str(&value).unwrap());
+            headers.insert("cookie", HeaderValue::from_static("id=secret"));
+            let uri: Uri = path.parse().unwrap();
+            let mut out = vec![b'"'];
+            compact(&mut out, &Method::POST, &uri, None, Some("a=\"b\""), Some(&headers));
+            out.push(b'"');
+            let text: String = serde_json::from_slice(&out).unwrap();
+            prop_assert!(text.starts_with(r#"{"Method":"POST","#));
+            let inner: serde_json::Value = serde_json::from_str(&text).unwrap();
+            prop_assert_eq!(inner["Headers"]["x-thing"].as_str().unwrap(), value.as_str());
+            prop_assert_eq!(inner["Headers"]["cookie"].as_str().unwrap(), BLANK);
+            prop_assert_eq!(inner["Query"].as_str().unwrap(), "a=\"b\"");
+        }
+    }
+}
