@@ -26,7 +26,12 @@ pub(crate) struct Call(Running);
 
 impl Call {
     /// Begins a call and writes its ids into the headers. `None` outside of any instrumented service.
-    pub(crate) fn start(segment: &str, method: &http::Method, uri: &Uri, headers: &mut HeaderMap) -> Option<Self> {
+    pub(crate) fn start(
+        segment: &str,
+        method: &http::Method,
+        uri: &Uri,
+        headers: &mut HeaderMap,
+    ) -> Option<Self> {
         let mut running = Running::start(GROUP, segment, Role::Client)?;
         if let Some(ids) = running.scope.ids {
             write_ids(ids, headers);

@@ -35,7 +35,9 @@ impl Clock {
 
     pub(crate) fn now(&self) -> Moment {
         match self {
-            Clock::System { base } => Moment { unix_ns: unix_ns(SystemTime::now()), mono_ns: nanos(base.elapsed()) },
+            Clock::System { base } => {
+                Moment { unix_ns: unix_ns(SystemTime::now()), mono_ns: nanos(base.elapsed()) }
+            }
             Clock::Stopped(at) => {
                 let ns = at.load(Ordering::Relaxed);
                 Moment { unix_ns: STOPPED_AT_NS + ns, mono_ns: ns }

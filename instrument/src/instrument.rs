@@ -15,8 +15,8 @@ use crate::settings::{Identity, LogTarget, Settings, process_env};
 use crate::traces::queue::Queue;
 use crate::workers::Workers;
 use parking_lot::Mutex;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// An instrumented service. Cloning gives another handle to the same.
@@ -124,7 +124,13 @@ impl Instrument {
         }
     }
 
-    pub(crate) fn build(settings: Settings, health: Health, clock: Clock, id_source: IdSource, traces: bool) -> Self {
+    pub(crate) fn build(
+        settings: Settings,
+        health: Health,
+        clock: Clock,
+        id_source: IdSource,
+        traces: bool,
+    ) -> Self {
         let identity = Identity::new(&settings);
         let drops = Arc::new(Drops::default());
         let metrics = Arc::new(Registry::new(&settings, &identity, drops.clone()));
@@ -188,7 +194,9 @@ impl Builder {
     pub fn install(self) -> Instrument {
         let mut warnings = self.warnings;
         if let Some(first) = current::installed() {
-            first.note_warnings(&["the service is instrumented already; the second installation was ignored".to_owned()]);
+            first.note_warnings(&[
+                "the service is instrumented already; the second installation was ignored".to_owned(),
+            ]);
             return first.clone();
         }
         let traces = cfg!(feature = "otlp") && self.settings.otlp_traces.is_some();
@@ -205,7 +213,8 @@ impl Builder {
             );
         }
         if metrics::set_global_recorder(instrument.0.recorder.clone()).is_err() {
-            warnings.push("a metrics recorder is set already: the facade's metrics are not collected".to_owned());
+            warnings
+                .push("a metrics recorder is set already: the facade's metrics are not collected".to_owned());
         }
         *instrument.0.workers.lock() = Some(Workers::start(&instrument, &mut warnings));
         instrument.note_warnings(&warnings);

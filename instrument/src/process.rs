@@ -35,7 +35,11 @@ impl Watch {
             if let Some((at, before)) = self.last
                 && now > at
             {
-                set("cpu", "cores", (figures.cpu_seconds - before).max(0.0) / now.duration_since(at).as_secs_f64());
+                set(
+                    "cpu",
+                    "cores",
+                    (figures.cpu_seconds - before).max(0.0) / now.duration_since(at).as_secs_f64(),
+                );
             }
             self.last = Some((now, figures.cpu_seconds));
         }

@@ -124,7 +124,12 @@ fn b3_ids(trace_id: &[u8], span_id: &[u8], sampled: Option<bool>) -> Option<Pare
 }
 
 /// Writes the ids for the next service, replacing what is there.
-pub(crate) fn inject(which: Propagators, ids: SpanIds, tracestate: Option<&HeaderValue>, headers: &mut HeaderMap) {
+pub(crate) fn inject(
+    which: Propagators,
+    ids: SpanIds,
+    tracestate: Option<&HeaderValue>,
+    headers: &mut HeaderMap,
+) {
     let (trace, span) = (hex32(ids.trace_id), hex16(ids.span_id));
     let flag = if ids.sampled { b'1' } else { b'0' };
     let put = |headers: &mut HeaderMap, name: HeaderName, text: &[u8]| {

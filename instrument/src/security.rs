@@ -33,17 +33,22 @@ struct Event<'a> {
 /// sightline_instrument::security::auth_failed("nic", None, "password", "wrong password");
 /// ```
 pub fn auth_failed(who: &str, from: Option<IpAddr>, how: &str, why: &str) {
-    tell(group::AUTH, "login", outcome::FAILED, &Event {
-        action: "auth_failed",
-        category: "authentication",
-        level: "warn",
-        good: false,
-        who,
-        from,
-        what: "",
-        how,
-        why,
-    });
+    tell(
+        group::AUTH,
+        "login",
+        outcome::FAILED,
+        &Event {
+            action: "auth_failed",
+            category: "authentication",
+            level: "warn",
+            good: false,
+            who,
+            from,
+            what: "",
+            how,
+            why,
+        },
+    );
 }
 
 /// Someone signed in. Counts `service.auth.login.success`, and names the user in the request's record.
@@ -57,17 +62,22 @@ pub fn auth_succeeded(who: &str, from: Option<IpAddr>, how: &str) {
             let _ = request.user.set(json::cut(who, TEXT).to_owned());
         }
     });
-    tell(group::AUTH, "login", outcome::SUCCESS, &Event {
-        action: "auth_succeeded",
-        category: "authentication",
-        level: "info",
-        good: true,
-        who,
-        from,
-        what: "",
-        how,
-        why: "",
-    });
+    tell(
+        group::AUTH,
+        "login",
+        outcome::SUCCESS,
+        &Event {
+            action: "auth_succeeded",
+            category: "authentication",
+            level: "info",
+            good: true,
+            who,
+            from,
+            what: "",
+            how,
+            why: "",
+        },
+    );
 }
 
 /// Someone known may not do what they asked for. Counts `service.auth.access.failed`.
@@ -76,17 +86,22 @@ pub fn auth_succeeded(who: &str, from: Option<IpAddr>, how: &str) {
 /// sightline_instrument::security::access_denied("nic", None, "delete kitten", "not an owner");
 /// ```
 pub fn access_denied(who: &str, from: Option<IpAddr>, what: &str, why: &str) {
-    tell(group::AUTH, "access", outcome::FAILED, &Event {
-        action: "access_denied",
-        category: "iam",
-        level: "warn",
-        good: false,
-        who,
-        from,
-        what,
-        how: "",
-        why,
-    });
+    tell(
+        group::AUTH,
+        "access",
+        outcome::FAILED,
+        &Event {
+            action: "access_denied",
+            category: "iam",
+            level: "warn",
+            good: false,
+            who,
+            from,
+            what,
+            how: "",
+            why,
+        },
+    );
 }
 
 /// Input was not valid. Counts `service.validation.<what>.failed`; `what` names the kind of input and comes from code.
@@ -95,17 +110,22 @@ pub fn access_denied(who: &str, from: Option<IpAddr>, what: &str, why: &str) {
 /// sightline_instrument::security::validation_failed("helloworld", "name is missing");
 /// ```
 pub fn validation_failed(what: &str, why: &str) {
-    tell(group::VALIDATION, what, outcome::FAILED, &Event {
-        action: "validation_failed",
-        category: "web",
-        level: "info",
-        good: false,
-        who: "",
-        from: None,
+    tell(
+        group::VALIDATION,
         what,
-        how: "",
-        why,
-    });
+        outcome::FAILED,
+        &Event {
+            action: "validation_failed",
+            category: "web",
+            level: "info",
+            good: false,
+            who: "",
+            from: None,
+            what,
+            how: "",
+            why,
+        },
+    );
 }
 
 /// Input was valid. Counts `service.validation.<what>.success`, without a record.
@@ -124,7 +144,13 @@ fn tell(group: &str, segment: &str, outcome: &str, event: &Event<'_>) {
 
 fn write(instrument: &Instrument, event: &Event<'_>) {
     record::with_buffer(|out| {
-        record::begin(out, instrument.0.clock.now().unix_ns, event.level, kind::AUDIT, &instrument.0.identity);
+        record::begin(
+            out,
+            instrument.0.clock.now().unix_ns,
+            event.level,
+            kind::AUDIT,
+            &instrument.0.identity,
+        );
         message(out, event);
         json::member(out, field::EVENT_CATEGORY, event.category);
         json::member(out, "event.action", event.action);

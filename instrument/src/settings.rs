@@ -181,15 +181,19 @@ impl Settings {
             _ => None,
         });
         env.parse("LOGSTASH", "host:port, udp://host:port, stdout or off", &mut self.logs, log_target);
-        self.console = (env.read)("LOGSTASH").is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr());
+        self.console =
+            (env.read)("LOGSTASH").is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr());
         env.parse("LOG_CONSOLE", "on or off", &mut self.console, on_off);
         self.traces(env);
         env.parse("SLOW_REQUEST_MS", "milliseconds", &mut self.slow_request, |v| {
             v.parse().ok().map(Duration::from_millis)
         });
-        env.parse("TRUSTED_PROXIES", "addresses or networks such as 10.0.0.0/8", &mut self.trusted_proxies, |v| {
-            v.split(',').map(|n| n.trim().parse().ok()).collect()
-        });
+        env.parse(
+            "TRUSTED_PROXIES",
+            "addresses or networks such as 10.0.0.0/8",
+            &mut self.trusted_proxies,
+            |v| v.split(',').map(|n| n.trim().parse().ok()).collect(),
+        );
     }
 
     fn traces(&mut self, env: &mut Env<'_>) {
@@ -200,7 +204,9 @@ impl Settings {
         });
         env.parse("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", WANTED, &mut self.otlp_traces, |v| base(v).map(Some));
         for name in ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"] {
-            env.parse(name, "http/protobuf (the only one spoken)", &mut (), |v| (v == "http/protobuf").then_some(()));
+            env.parse(name, "http/protobuf (the only one spoken)", &mut (), |v| {
+                (v == "http/protobuf").then_some(())
+            });
         }
         env.parse("OTEL_EXPORTER_OTLP_HEADERS", "name=value pairs", &mut self.otlp_headers, |v| {
             v.split(',')
@@ -223,7 +229,11 @@ impl Settings {
             let (chosen, unknown) = Propagators::parse(&list);
             self.propagators = chosen;
             if !unknown.is_empty() {
-                env.wrong("OTEL_PROPAGATORS", &unknown.join(","), "tracecontext, b3, b3multi, baggage or none");
+                env.wrong(
+                    "OTEL_PROPAGATORS",
+                    &unknown.join(","),
+                    "tracecontext, b3, b3multi, baggage or none",
+                );
             }
         }
         let mut ratio = 1.0;
@@ -355,9 +365,7 @@ mod tests {
     use super::*;
 
     fn read(pairs: &'static [(&'static str, &'static str)]) -> (Settings, Vec<String>) {
-        Settings::from_env("svc", |name| {
-            pairs.iter().find(|(k, _)| *k == name).map(|(_, v)| (*v).to_owned())
-        })
+        Settings::from_env("svc", |name| pairs.iter().find(|(k, _)| *k == name).map(|(_, v)| (*v).to_owned()))
     }
 
     #[test]
@@ -396,7 +404,9 @@ mod tests {
             ("SLOW_REQUEST_MS", "soon"),
         ]);
         assert_eq!(warnings.len(), 6, "{warnings:#?}");
-        assert!(warnings.iter().any(|w| w.starts_with("STATSD=statsd is not understood, expected host:port")));
+        assert!(
+            warnings.iter().any(|w| w.starts_with("STATSD=statsd is not understood, expected host:port"))
+        );
         assert_eq!(s.statsd.as_deref(), Some("127.0.0.1:9125"));
         assert_eq!(s.logs, LogTarget::Tcp("127.0.0.1:5000".into()));
         assert_eq!(s.log_filter, "info");

@@ -12,9 +12,10 @@ pub(crate) fn layers<S>(instrument: &Instrument) -> impl Layer<S> + Send + Sync
 where
     S: tracing_core::Subscriber + for<'s> LookupSpan<'s> + Send + Sync,
 {
-    let console = instrument.settings().console.then(|| {
-        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(true).compact()
-    });
+    let console = instrument
+        .settings()
+        .console
+        .then(|| tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(true).compact());
     Layer::and_then(Layer::and_then(bridge(instrument), console), LogLayer::new(instrument.clone()))
 }
 

@@ -34,8 +34,8 @@ impl Running {
         })?;
         let parent = entered_span().or(outer);
         let trace_id = parent.map_or_else(|| instrument.0.id_source.trace_id(), |p| p.trace_id);
-        let sampled = parent
-            .map_or_else(|| instrument.settings().sampler.decide(None, trace_id), |p| p.sampled);
+        let sampled =
+            parent.map_or_else(|| instrument.settings().sampler.decide(None, trace_id), |p| p.sampled);
         let ids = SpanIds { trace_id, span_id: instrument.0.id_source.span_id(), sampled };
         let operation = instrument.0.metrics.operation(group, segment);
         operation.called.increment(1);
@@ -72,7 +72,9 @@ impl Running {
         if let Some(timing) = &self.operation.timing.0 {
             timing.record_ns(took);
         }
-        let Some(ids) = self.scope.ids.filter(|ids| ids.sampled && self.instrument.0.spans.open) else { return };
+        let Some(ids) = self.scope.ids.filter(|ids| ids.sampled && self.instrument.0.spans.open) else {
+            return;
+        };
         self.instrument.0.spans.push(Item::Ours(Box::new(SpanRecord {
             ids,
             parent: self.parent.map_or(0, |p| p.span_id),

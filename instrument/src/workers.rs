@@ -68,7 +68,11 @@ impl Workers {
     #[cfg(feature = "otlp")]
     fn start_spans(&mut self, instrument: &Instrument, done: &Sender<()>, warnings: &mut Vec<String>) {
         let Some(endpoint) = instrument.settings().otlp_traces.clone() else { return };
-        match crate::traces::export::Exporter::new(instrument.settings(), &endpoint, instrument.0.spans.clone()) {
+        match crate::traces::export::Exporter::new(
+            instrument.settings(),
+            &endpoint,
+            instrument.0.spans.clone(),
+        ) {
             Ok(exporter) => {
                 let i = instrument.clone();
                 self.spawn("sightline-spans", done, warnings, move |stop| export_spans(&i, exporter, stop));

@@ -51,9 +51,9 @@ fn run(options: Options) -> anyhow::Result<()> {
 }
 
 async fn serve(options: Options) -> anyhow::Result<()> {
-    let listener = tokio::net::TcpListener::bind(options.listen)
-        .await
-        .map_err(|e| anyhow::anyhow!("cannot listen at {}: {e}; choose another with --listen", options.listen))?;
+    let listener = tokio::net::TcpListener::bind(options.listen).await.map_err(|e| {
+        anyhow::anyhow!("cannot listen at {}: {e}; choose another with --listen", options.listen)
+    })?;
     let address = listener.local_addr()?;
     let state = app::State::open(options.database.as_deref(), address)?;
     let store = state.store.clone();

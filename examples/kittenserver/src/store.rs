@@ -42,23 +42,31 @@ impl Store {
 
     /// All kittens by name.
     pub(crate) async fn kittens(&self) -> rusqlite::Result<Vec<Kitten>> {
-        timed("sqlite", "select_kittens", self.with(|c| {
-            c.prepare_cached("SELECT name, breed, weight FROM kittens ORDER BY name")?
-                .query_map([], |row| {
-                    Ok(Kitten { name: row.get(0)?, breed: row.get(1)?, weight: row.get(2)? })
-                })?
-                .collect()
-        }))
+        timed(
+            "sqlite",
+            "select_kittens",
+            self.with(|c| {
+                c.prepare_cached("SELECT name, breed, weight FROM kittens ORDER BY name")?
+                    .query_map([], |row| {
+                        Ok(Kitten { name: row.get(0)?, breed: row.get(1)?, weight: row.get(2)? })
+                    })?
+                    .collect()
+            }),
+        )
         .await
     }
 
     /// Whether this is the user's password; `None` for users not known.
     pub(crate) async fn knows(&self, user: String, password: String) -> rusqlite::Result<Option<bool>> {
-        timed("sqlite", "select_user", self.with(move |c| {
-            c.prepare_cached("SELECT password = ?2 FROM users WHERE name = ?1")?
-                .query_row([user, password], |row| row.get(0))
-                .optional()
-        }))
+        timed(
+            "sqlite",
+            "select_user",
+            self.with(move |c| {
+                c.prepare_cached("SELECT password = ?2 FROM users WHERE name = ?1")?
+                    .query_row([user, password], |row| row.get(0))
+                    .optional()
+            }),
+        )
         .await
     }
 

@@ -38,7 +38,13 @@ fn word(status: Status) -> &'static str {
 
 impl Health {
     /// Status code and body.
-    pub(crate) fn answer(&self, probe: Probe, settings: &Settings, mono_ns: u64, unix_ns: u64) -> (u16, Vec<u8>) {
+    pub(crate) fn answer(
+        &self,
+        probe: Probe,
+        settings: &Settings,
+        mono_ns: u64,
+        unix_ns: u64,
+    ) -> (u16, Vec<u8>) {
         let mut out = Vec::with_capacity(512);
         if probe == Probe::Live {
             out.extend_from_slice(b"{\"status\":\"pass\"}\n");
@@ -69,7 +75,9 @@ impl Health {
             if !std::mem::take(&mut first) {
                 out.push(b',');
             }
-            out.extend_from_slice(format!("\"{name}:{measure}\":[{{\"status\":\"{}\"", word(status)).as_bytes());
+            out.extend_from_slice(
+                format!("\"{name}:{measure}\":[{{\"status\":\"{}\"", word(status)).as_bytes(),
+            );
         };
         for check in self.checks.lock().iter() {
             let status = Status::from_number(check.status.load(Ordering::Relaxed));

@@ -176,7 +176,8 @@ impl Health {
     pub(crate) fn publish(&self, instrument: &Instrument, mono_ns: u64) {
         let set = |name: &str, status: Status| {
             instrument
-                .0.metrics
+                .0
+                .metrics
                 .gauge_of(&[group::HEALTH, name, outcome::STATUS])
                 .set(f64::from(status.number()));
         };

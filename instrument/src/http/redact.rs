@@ -28,7 +28,9 @@ pub(crate) fn secret(name: &str) -> bool {
     }
     let flat = &flat[..len];
     SECRET_NAMES.iter().any(|n| flat == n.as_bytes())
-        || SECRET_WORDS.iter().any(|w| flat.len() >= w.len() && flat.windows(w.len()).any(|x| x == w.as_bytes()))
+        || SECRET_WORDS
+            .iter()
+            .any(|w| flat.len() >= w.len() && flat.windows(w.len()).any(|x| x == w.as_bytes()))
 }
 
 /// A query with the values of secret parameters blanked, at most 2 KiB of it.
@@ -119,7 +121,9 @@ mod tests {
 
     #[test]
     fn secret_names_are_known_in_every_spelling() {
-        for name in ["password", "X-Api-Key", "access_token", "Set-Cookie", "Authorization", "clientSecret", "sig"] {
+        for name in
+            ["password", "X-Api-Key", "access_token", "Set-Cookie", "Authorization", "clientSecret", "sig"]
+        {
             assert!(secret(name), "{name}");
         }
         for name in ["keyboard", "signal", "user", "content-type", "author", "encode", ""] {

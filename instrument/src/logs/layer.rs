@@ -51,7 +51,8 @@ impl LogFilter {
 }
 
 fn parse(text: &str) -> Result<Targets, String> {
-    Targets::from_str(text).map_err(|e| format!("{text}: {e}; expected target=level pairs such as info,hyper=warn"))
+    Targets::from_str(text)
+        .map_err(|e| format!("{text}: {e}; expected target=level pairs such as info,hyper=warn"))
 }
 
 /// How many records a second each call site wrote. Call sites that share a slot share its allowance.
@@ -213,8 +214,19 @@ pub(crate) fn level(level: &Level) -> &'static str {
 
 /// The ECS objects that a field with a dotted name may go into as it is.
 const ECS: [&str; 13] = [
-    "client", "container", "db", "error", "event", "http", "network", "process", "server", "source", "url",
-    "user", "user_agent",
+    "client",
+    "container",
+    "db",
+    "error",
+    "event",
+    "http",
+    "network",
+    "process",
+    "server",
+    "source",
+    "url",
+    "user",
+    "user_agent",
 ];
 
 fn write_key(out: &mut Vec<u8>, name: &str) {
@@ -352,4 +364,3 @@ impl Visit for Members<'_> {
         self.put(field, |out| out.extend_from_slice(if value { b"true" } else { b"false" }));
     }
 }
-

@@ -214,7 +214,8 @@ impl Connection {
     /// Forgets what the peer's machine has acknowledged, up to the start of the line that it has not.
     fn trim(&mut self) {
         let unsent = kernel::unacknowledged(&self.stream).unwrap_or(0).min(self.tail.len());
-        let from = if unsent == 0 { self.tail.len() } else { line_start(&self.tail, self.tail.len() - unsent) };
+        let from =
+            if unsent == 0 { self.tail.len() } else { line_start(&self.tail, self.tail.len() - unsent) };
         // A line that is only half written is needed whole if the connection breaks.
         let from = from.min(line_start(&self.tail, self.tail.len()));
         self.tail.drain(..from);
@@ -307,7 +308,8 @@ mod tests {
     fn a_slow_peer_bounds_memory_and_loses_only_what_is_counted() {
         let collector = TcpListener::bind("127.0.0.1:0").unwrap();
         let pipe = Arc::new(Pipe::new(64 << 10, Arc::new(Drops::default())));
-        let mut shipper = Shipper::new(LogTarget::Tcp(collector.local_addr().unwrap().to_string()), pipe.clone());
+        let mut shipper =
+            Shipper::new(LogTarget::Tcp(collector.local_addr().unwrap().to_string()), pipe.clone());
         let now = Instant::now();
         let line = format!("{}\n", "x".repeat(1_023));
         let mut emitted = 0u64;

@@ -4,9 +4,9 @@
 //! and timers sampling in place, and the next flush that gets through carries it all.
 
 use super::registry::Registry;
+use super::render;
 use super::series::Samples;
 use super::sink::{Sink, datagram};
-use super::render;
 use crate::drops::{Drops, Lane, Reason};
 use std::io;
 use std::net::{ToSocketAddrs, UdpSocket};

@@ -65,7 +65,8 @@ impl Recorder {
                 if recent.is_empty() {
                     recent.resize_with(KEPT, || None);
                 }
-                recent[at] = Some(Recent { registry: self.registry.id(), key: key.clone(), cell: cell.clone() });
+                recent[at] =
+                    Some(Recent { registry: self.registry.id(), key: key.clone(), cell: cell.clone() });
             }
         });
         Some(cell)
@@ -76,7 +77,8 @@ impl Recorder {
             Kind::Histogram if self.in_seconds(key.name()) => Kind::Seconds,
             kind => kind,
         };
-        let tags: Vec<_> = key.labels().map(|l| (names::tag(l.key()).replace(':', "_"), names::tag(l.value()))).collect();
+        let tags: Vec<_> =
+            key.labels().map(|l| (names::tag(l.key()).replace(':', "_"), names::tag(l.value()))).collect();
         self.registry.series(kind, &names::dotted(key.name()), &tags).map(|s| s.cell.clone())
     }
 
@@ -92,7 +94,9 @@ impl Recorder {
 fn fits(cell: &Cell, kind: Kind) -> bool {
     matches!(
         (cell, kind),
-        (Cell::Counter(_), Kind::Counter) | (Cell::Gauge(_), Kind::Gauge) | (Cell::Samples(..), Kind::Histogram)
+        (Cell::Counter(_), Kind::Counter)
+            | (Cell::Gauge(_), Kind::Gauge)
+            | (Cell::Samples(..), Kind::Histogram)
     )
 }
 

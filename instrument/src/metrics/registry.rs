@@ -203,7 +203,8 @@ impl Registry {
                 if recent.is_empty() {
                     recent.resize_with(KEPT, || None);
                 }
-                recent[at] = Some(Recent { registry: self.id, hash, key: parts.join("."), found: found.clone() });
+                recent[at] =
+                    Some(Recent { registry: self.id, hash, key: parts.join("."), found: found.clone() });
             }
         });
         Some(found)
@@ -241,7 +242,13 @@ impl Registry {
         fits.then_some(series)
     }
 
-    fn register(&self, kind: Kind, key: String, name: &str, tags: &[(String, String)]) -> Option<Arc<Series>> {
+    fn register(
+        &self,
+        kind: Kind,
+        key: String,
+        name: &str,
+        tags: &[(String, String)],
+    ) -> Option<Arc<Series>> {
         let mut by_name = self.by_name.write();
         if let Some(series) = by_name.get(&key) {
             return Some(series.clone());

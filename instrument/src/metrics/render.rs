@@ -178,7 +178,10 @@ mod tests {
         timer.record(Duration::from_millis(4));
         assert_eq!(
             lines(&registry),
-            ["dev.web_1.kittenserver.http.upstream.timing:3|ms", "dev.web_1.kittenserver.http.upstream.timing:4|ms"]
+            [
+                "dev.web_1.kittenserver.http.upstream.timing:3|ms",
+                "dev.web_1.kittenserver.http.upstream.timing:4|ms"
+            ]
         );
     }
 

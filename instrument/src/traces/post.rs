@@ -111,7 +111,8 @@ fn read_answer(mut connection: BufReader<TcpStream>) -> Result<Answer, HttpError
         Ok(())
     };
     next(&mut connection, &mut line)?;
-    let status: u16 = line.split(' ').nth(1).and_then(|s| s.trim().parse().ok()).ok_or("not an HTTP answer")?;
+    let status: u16 =
+        line.split(' ').nth(1).and_then(|s| s.trim().parse().ok()).ok_or("not an HTTP answer")?;
     let (mut length, mut keep, mut retry_after) = (None, line.starts_with("HTTP/1.1"), None);
     for _ in 0..100 {
         next(&mut connection, &mut line)?;

@@ -73,11 +73,7 @@ impl SpanRecord {
         out
     }
 
-    fn server_attributes(
-        &self,
-        request: &Request,
-        out: &mut Vec<(Cow<'static, str>, Value)>,
-    ) {
+    fn server_attributes(&self, request: &Request, out: &mut Vec<(Cow<'static, str>, Value)>) {
         let text = |v: &str| Value::Text(v.to_owned());
         let int = |v: u64| Value::Int(i64::try_from(v).unwrap_or(i64::MAX));
         out.push(("http.request.method".into(), text(request.method.as_str())));
