@@ -1,6 +1,9 @@
 //! The store's HTTP faces. Each speaks a known dialect, so that the page, Grafana and scripts need nothing of ours.
 
 pub mod elasticsearch;
+pub mod logs;
+pub mod overview;
+pub mod panics;
 pub mod zipkin;
 
 use std::sync::Arc;
@@ -16,6 +19,16 @@ use super::events::{Events, SearchError};
 const AT_ONCE: usize = 4;
 /// How long one waits for its turn before it is told to come back.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// All routes of logs and spans: Elasticsearch's, Zipkin's, and those of the page.
+pub fn router(events: Arc<Events>) -> axum::Router {
+    let api = Api::new(events);
+    elasticsearch::router(api.clone())
+        .merge(zipkin::router(api.clone()))
+        .merge(logs::router(api.clone()))
+        .merge(panics::router(api.clone()))
+        .merge(overview::router(api))
+}
 
 /// What every handler needs. Cheap to clone.
 #[derive(Clone)]
@@ -83,6 +96,10 @@ pub(crate) struct Refusal {
 impl Refusal {
     pub(crate) fn bad(message: impl Into<String>) -> Self {
         Refusal { status: StatusCode::BAD_REQUEST, message: message.into(), at: None }
+    }
+
+    pub(crate) fn busy(message: impl Into<String>) -> Self {
+        Refusal { status: StatusCode::SERVICE_UNAVAILABLE, message: message.into(), at: None }
     }
 
     pub(crate) fn missing(message: impl Into<String>) -> Self {

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
 use tantivy::schema::TantivyDocument;
 use tantivy::{IndexWriter, Term};
+use tokio::sync::watch;
 
 use super::part::{Mark, Part, day_of, day_start};
 use super::record::{self, Paths, Record};
@@ -55,6 +56,8 @@ pub struct Lane {
     /// Oldest first; the last is written.
     parts: RwLock<Vec<Arc<Part>>>,
     writing: Mutex<Writing>,
+    /// Places in the order of arrival that are committed; tells live tails.
+    commits: watch::Sender<u64>,
 }
 
 struct Writing {
@@ -164,6 +167,7 @@ impl Lane {
                 order: mark.map_or(0, |mark| mark.order),
                 paths: KnownPaths { known: HashSet::new(), most: settings.max_fields, told: false, kind },
             }),
+            commits: watch::Sender::new(mark.map_or(0, |mark| mark.order)),
         };
         lane.report();
         Ok(lane)
@@ -203,6 +207,22 @@ impl Lane {
         self.keep
     }
 
+    /// The number of places in the order of arrival that are committed, as it rises.
+    pub(crate) fn commits(&self) -> watch::Receiver<u64> {
+        self.commits.subscribe()
+    }
+
+    /// Free bytes where the store lies, if the system says.
+    pub(crate) fn free(&self) -> Option<u64> {
+        disk::free(&self.dir)
+    }
+
+    /// Parts that were set aside and still lie on disk.
+    pub(crate) fn damaged_parts(&self) -> usize {
+        let entries = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("damaged-")).count()
+    }
+
     fn report(&self) {
         let (records, bytes) = self.totals();
         happenings::size(self.kind, records, bytes, self.parts.read().len());
@@ -230,8 +250,14 @@ impl Lane {
                 verdicts
             }
             Err(error) => {
-                // What was added and not committed goes with the writer; the next try starts from the last commit.
+                // What was added and not committed goes with the writer; the next try starts from the last commit,
+                // which may be this one if it failed at its very end.
                 writing.writer = None;
+                if let Some(mark) = self.parts.read().last().and_then(|part| part.mark()) {
+                    writing.mark = Some(mark);
+                    writing.order = mark.order;
+                }
+                self.refresh();
                 happenings::commit_failed(self.kind, batch.len() as u64, &error);
                 retry("commit", 1)
             }
@@ -271,16 +297,17 @@ impl Lane {
         if repeated > 0 {
             happenings::repeated(self.kind, repeated);
         }
-        if let (Some(writer), Some(last)) = (&mut writing.writer, batch.last())
+        if let Some(writer) = &mut writing.writer
             && added > 0
         {
-            let mark = Mark { queue: last.seq, order };
+            let mark = Mark { queue: passed(high, batch), order };
             let mut commit = writer.prepare_commit()?;
             commit.set_payload(&serde_json::to_string(&mark).unwrap_or_default());
             commit.commit()?;
             writing.mark = Some(mark);
             writing.order = order;
             part.refresh()?;
+            self.commits.send_replace(order);
         }
         Ok((verdicts, added))
     }
@@ -468,6 +495,17 @@ impl Lane {
         if let Some(Err(error)) = last.map(|part| part.refresh()) {
             tracing::warn!(lane = self.kind.name(), %error, "the newest part of the store could not be read anew");
         }
+    }
+}
+
+/// The number up to which the queue's records have been taken, after a batch. Batches of one queue overtake each
+/// other within the pump's window, so it never falls by a little; a fall by more is a new queue that begins again.
+fn passed(high: Option<u64>, batch: &[Entry]) -> u64 {
+    const WINDOW: u64 = 1_000_000;
+    let last = batch.iter().map(|entry| entry.seq).max().unwrap_or(0);
+    match high {
+        Some(high) if last.saturating_add(WINDOW) >= high => last.max(high),
+        _ => last,
     }
 }
 

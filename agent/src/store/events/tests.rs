@@ -163,6 +163,19 @@ fn a_record_that_comes_again_after_a_crash_is_not_doubled() {
 }
 
 #[test]
+fn batches_that_overtook_each_other_are_not_doubled_after_a_crash() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let store = open(dir.path(), &settings());
+        store.logs().append(&sample()[1..]);
+        store.logs().append(&sample()[..1]);
+    }
+    let store = open(dir.path(), &settings());
+    assert_eq!(store.logs().append(&sample()), vec![Verdict::Done; 3]);
+    assert_eq!(store.ids("*").len(), 3);
+}
+
+#[test]
 fn what_is_no_record_is_rejected_and_the_rest_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path(), &settings());

@@ -50,6 +50,11 @@ impl EsError {
         }
     }
 
+    /// What was wrong, without the shape.
+    pub(crate) fn reason(self) -> String {
+        self.reason
+    }
+
     /// The error as one answer within `_msearch`, or as a whole body.
     pub(crate) fn body(&self) -> Value {
         let mut cause = json!({ "type": self.kind, "reason": self.reason });
