@@ -23,7 +23,10 @@ pub fn router(api: Api) -> Router {
     Router::new().route("/api/services", get(services)).route("/api/store/stats", get(stats)).with_state(api)
 }
 
-async fn services(State(api): State<Api>, Query(parameters): Query<Parameters>) -> Result<Json<Value>, Refusal> {
+async fn services(
+    State(api): State<Api>,
+    Query(parameters): Query<Parameters>,
+) -> Result<Json<Value>, Refusal> {
     api.run(move |events| known(events, &parameters)).await?.map(Json)
 }
 
@@ -53,7 +56,12 @@ fn known(events: &Events, parameters: &Parameters) -> Result<Value, Refusal> {
         };
         let level = |name: &str| -> u64 {
             let levels = bucket["levels"]["buckets"].as_array();
-            levels.into_iter().flatten().filter(|b| b["key"] == name).filter_map(|b| b["doc_count"].as_u64()).sum()
+            levels
+                .into_iter()
+                .flatten()
+                .filter(|b| b["key"] == name)
+                .filter_map(|b| b["doc_count"].as_u64())
+                .sum()
         };
         let Some(name) = bucket["key"].as_str() else { continue };
         services.insert(
@@ -80,7 +88,8 @@ fn known(events: &Events, parameters: &Parameters) -> Result<Value, Refusal> {
     for bucket in spans {
         let Some(name) = bucket["key"].as_str() else { continue };
         let seen = bucket["last"]["value"].as_i64();
-        let service = services.entry(name.to_owned()).or_insert_with(|| json!({ "service": name, "last_seen": null }));
+        let service =
+            services.entry(name.to_owned()).or_insert_with(|| json!({ "service": name, "last_seen": null }));
         service["last_seen"] = json!(service["last_seen"].as_i64().max(seen));
         service["spans"] = json!({
             "count": bucket["doc_count"], "errors": bucket["errors"]["doc_count"],
@@ -103,7 +112,10 @@ fn panics(lane: &Lane, from: i64, to: i64) -> Result<BTreeMap<String, u64>, Refu
     let request = json!({ "services": { "terms": { "field": field::SERVICE_NAME, "size": MOST_SERVICES } } });
     let found = aggs::evaluate(lane, &selection, &request).map_err(|error| Refusal::bad(error.reason()))?;
     let buckets = found["services"]["buckets"].as_array().cloned().unwrap_or_default();
-    Ok(buckets.iter().filter_map(|b| Some((b["key"].as_str()?.to_owned(), b["doc_count"].as_u64()?))).collect())
+    Ok(buckets
+        .iter()
+        .filter_map(|b| Some((b["key"].as_str()?.to_owned(), b["doc_count"].as_u64()?)))
+        .collect())
 }
 
 async fn stats(State(api): State<Api>) -> Json<Value> {

@@ -27,7 +27,10 @@ pub fn router(api: Api) -> Router {
     Router::new().route("/api/panics", get(panics)).with_state(api)
 }
 
-async fn panics(State(api): State<Api>, Query(parameters): Query<Parameters>) -> Result<Json<Value>, Refusal> {
+async fn panics(
+    State(api): State<Api>,
+    Query(parameters): Query<Parameters>,
+) -> Result<Json<Value>, Refusal> {
     let limit = size_of(&parameters, "limit", 50, MOST_GROUPS)?;
     api.run(move |events| groups(events, &parameters, limit)).await?.map(Json)
 }
@@ -109,7 +112,10 @@ fn first_seen(lane: &Lane, node: &Node) -> Result<HashMap<String, i64>, Refusal>
     } });
     let found = aggregate(lane, &selection, &request)?;
     let buckets = found["groups"]["buckets"].as_array().cloned().unwrap_or_default();
-    Ok(buckets.iter().filter_map(|b| Some((b["key"].as_str()?.to_owned(), b["first"]["value"].as_i64()?))).collect())
+    Ok(buckets
+        .iter()
+        .filter_map(|b| Some((b["key"].as_str()?.to_owned(), b["first"]["value"].as_i64()?)))
+        .collect())
 }
 
 fn group(bucket: &Value, ever: &HashMap<String, i64>) -> Value {
@@ -160,8 +166,20 @@ fn group(bucket: &Value, ever: &HashMap<String, i64>) -> Value {
 /// A round width of bars: not less than `least` milliseconds.
 fn bar(least: i64) -> i64 {
     const ROUND: [i64; 14] = [
-        1_000, 5_000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000, 3_600_000, 10_800_000, 21_600_000,
-        43_200_000, DAY_MS, 7 * DAY_MS,
+        1_000,
+        5_000,
+        10_000,
+        30_000,
+        60_000,
+        300_000,
+        600_000,
+        1_800_000,
+        3_600_000,
+        10_800_000,
+        21_600_000,
+        43_200_000,
+        DAY_MS,
+        7 * DAY_MS,
     ];
     ROUND.into_iter().find(|width| *width >= least).unwrap_or(30 * DAY_MS)
 }

@@ -39,7 +39,10 @@ struct Pages {
 }
 
 /// `q`, `from`, `to`, `format` (`ndjson` or `csv`), `fields` (columns of the CSV), `order` (`asc`, `desc`), `limit`.
-pub(super) async fn export(State(api): State<Api>, Query(parameters): Query<Parameters>) -> Result<Response, Refusal> {
+pub(super) async fn export(
+    State(api): State<Api>,
+    Query(parameters): Query<Parameters>,
+) -> Result<Response, Refusal> {
     let mut selection = select(&api.events.logs, &parameters)?;
     // A download may take its time; the reader's pace bounds it.
     selection.budget = crate::store::query::scan::Budget::until(None);
@@ -53,7 +56,11 @@ pub(super) async fn export(State(api): State<Api>, Query(parameters): Query<Para
         Some(other) => return Err(Refusal::bad(format!("`format` is ndjson or csv, not `{other}`"))),
     };
     let descending = parameters.get("order").is_none_or(|order| order != "asc");
-    let (kind, name) = if columns.is_some() { ("text/csv; charset=utf-8", "logs.csv") } else { ("application/x-ndjson", "logs.ndjson") };
+    let (kind, name) = if columns.is_some() {
+        ("text/csv; charset=utf-8", "logs.csv")
+    } else {
+        ("application/x-ndjson", "logs.ndjson")
+    };
     let head = columns.as_ref().map(|columns| {
         let mut line = String::new();
         row(&mut line, columns.iter().map(String::as_str));
@@ -65,7 +72,8 @@ pub(super) async fn export(State(api): State<Api>, Query(parameters): Query<Para
         Some((Ok::<_, std::io::Error>(page), pages))
     }));
     let disposition = format!("attachment; filename=\"{name}\"");
-    Ok(([(header::CONTENT_TYPE, kind.to_owned()), (header::CONTENT_DISPOSITION, disposition)], body).into_response())
+    Ok(([(header::CONTENT_TYPE, kind.to_owned()), (header::CONTENT_DISPOSITION, disposition)], body)
+        .into_response())
 }
 
 impl Pages {
@@ -119,7 +127,8 @@ fn row<'a>(out: &mut String, values: impl Iterator<Item = &'a str>) {
         if n > 0 {
             out.push(',');
         }
-        let formula = value.starts_with(['=', '+', '@', '\t', '\r']) || (value.starts_with('-') && value.parse::<f64>().is_err());
+        let formula = value.starts_with(['=', '+', '@', '\t', '\r'])
+            || (value.starts_with('-') && value.parse::<f64>().is_err());
         if formula || value.contains(['"', ',', '\n', '\r']) {
             out.push('"');
             if formula {

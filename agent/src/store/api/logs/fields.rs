@@ -31,7 +31,10 @@ const USUAL: [&str; 14] = [
 const MOST_FIELDS: usize = 50;
 
 /// `q`, `from`, `to`, `fields` (comma-separated; default the usual ones), `size` (values of each, default 10).
-pub(super) async fn fields(State(api): State<Api>, Query(parameters): Query<Parameters>) -> Result<Json<Value>, Refusal> {
+pub(super) async fn fields(
+    State(api): State<Api>,
+    Query(parameters): Query<Parameters>,
+) -> Result<Json<Value>, Refusal> {
     let size = size_of(&parameters, "size", 10, 100)?;
     api.run(move |events| values(events, &parameters, size)).await?.map(Json)
 }
@@ -45,10 +48,13 @@ fn values(events: &Events, parameters: &Parameters, size: usize) -> Result<Value
         None => USUAL.iter().copied().filter(|name| known.contains_key(*name)).collect(),
     };
     let mut request = Map::new();
-    for name in wanted.iter().filter(|name| known.get(**name).is_none_or(|kind| !matches!(*kind, "text" | "date"))) {
+    for name in
+        wanted.iter().filter(|name| known.get(**name).is_none_or(|kind| !matches!(*kind, "text" | "date")))
+    {
         request.insert((*name).to_owned(), json!({ "terms": { "field": name, "size": size } }));
     }
-    let found = aggs::evaluate(lane, &selection, &Value::Object(request)).map_err(|error| Refusal::bad(error.reason()))?;
+    let found = aggs::evaluate(lane, &selection, &Value::Object(request))
+        .map_err(|error| Refusal::bad(error.reason()))?;
     let shown: Vec<Value> = wanted
         .iter()
         .map(|name| {

@@ -33,7 +33,8 @@ pub(super) fn query_of(parameters: &Parameters) -> Result<Node, Refusal> {
         Some(word) if word.eq_ignore_ascii_case("and") => Operator::And,
         _ => Operator::Or,
     };
-    let text = parameters.get("q").or_else(|| parameters.get("query")).map(String::as_str).unwrap_or_default();
+    let text =
+        parameters.get("q").or_else(|| parameters.get("query")).map(String::as_str).unwrap_or_default();
     Ok(parse(text, operator)?)
 }
 
@@ -43,7 +44,9 @@ pub(super) fn range_of(parameters: &Parameters, now_ms: i64) -> Result<(Option<i
         match parameters.get(key).filter(|text| !text.is_empty()) {
             None => Ok(None),
             Some(text) => dates::interval(text, now_ms).map(Some).ok_or_else(|| {
-                Refusal::bad(format!("`{key}` is not a time: write 2026-11-24T10:00:00Z, now-15m or milliseconds since 1970"))
+                Refusal::bad(format!(
+                    "`{key}` is not a time: write 2026-11-24T10:00:00Z, now-15m or milliseconds since 1970"
+                ))
             }),
         }
     };
@@ -51,7 +54,12 @@ pub(super) fn range_of(parameters: &Parameters, now_ms: i64) -> Result<(Option<i
 }
 
 /// `size` or `limit` within a bound.
-pub(super) fn size_of(parameters: &Parameters, key: &str, default: usize, most: usize) -> Result<usize, Refusal> {
+pub(super) fn size_of(
+    parameters: &Parameters,
+    key: &str,
+    default: usize,
+    most: usize,
+) -> Result<usize, Refusal> {
     match parameters.get(key) {
         None => Ok(default),
         Some(text) => match text.parse::<usize>() {

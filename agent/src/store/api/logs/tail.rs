@@ -37,9 +37,11 @@ struct Place;
 
 impl Place {
     fn take() -> Option<Self> {
-        OPEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < MOST_TAILS).then_some(open + 1))
-            .ok()
-            .map(|_| Place)
+        OPEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
+            (open < MOST_TAILS).then_some(open + 1)
+        })
+        .ok()
+        .map(|_| Place)
     }
 }
 
@@ -66,7 +68,8 @@ pub(super) async fn tail(
     let node = query_of(&parameters)?;
     // The query has to be refused now, not in the middle of the stream.
     api.events.logs.select(&node, None, None)?;
-    let place = Place::take().ok_or_else(|| Refusal::busy("too many live tails are open; close one and try again"))?;
+    let place = Place::take()
+        .ok_or_else(|| Refusal::busy("too many live tails are open; close one and try again"))?;
     let commits = api.events.logs.commits();
     let last: Option<u64> = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let next = last.map_or(*commits.borrow(), |last| last + 1);
@@ -102,7 +105,9 @@ impl Tail {
                     self.ready.extend(hits.iter().map(event));
                     self.next = end;
                 }
-                Ok(Err(error)) => self.ready.push_back(Event::default().event("error").data(error.to_string())),
+                Ok(Err(error)) => {
+                    self.ready.push_back(Event::default().event("error").data(error.to_string()))
+                }
                 // Busy for a moment: the next commit tries again from the same place.
                 Err(_) => {}
             }
@@ -120,7 +125,8 @@ fn arrived(events: &Events, node: &Node, from: u64, end: u64) -> Result<(Vec<Hit
     })?;
     let matched = lane.count(&selection).value;
     let sort = Sort::Time { descending: true };
-    let mut hits = lane.search(&Search { selection, limit: MOST_AT_ONCE, offset: 0, sort, after: None }).value;
+    let mut hits =
+        lane.search(&Search { selection, limit: MOST_AT_ONCE, offset: 0, sort, after: None }).value;
     hits.sort_by_key(|hit| hit.order);
     Ok((hits, matched))
 }

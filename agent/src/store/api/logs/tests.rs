@@ -73,7 +73,9 @@ fn lines(count: u64) -> Vec<Entry> {
 async fn neighbours_are_of_the_same_service_in_order() {
     let served = served(&lines(40));
     let found = served.get("/api/logs/surrounding?id=r20&size=3").await;
-    let ids = |side: &str| -> Vec<&str> { found[side].as_array().unwrap().iter().map(|h| h["_id"].as_str().unwrap()).collect() };
+    let ids = |side: &str| -> Vec<&str> {
+        found[side].as_array().unwrap().iter().map(|h| h["_id"].as_str().unwrap()).collect()
+    };
     assert_eq!(ids("before"), ["r14", "r16", "r18"]);
     assert_eq!(found["record"]["_id"], "r20");
     assert_eq!(ids("after"), ["r22", "r24", "r26"]);
@@ -92,7 +94,8 @@ async fn a_download_holds_every_record_once() {
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["message"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(messages, (1..=2500).map(|n| format!("line {n}")).collect::<Vec<_>>());
-    let (_, csv) = served.text("/api/logs/export?q=level:error&format=csv&fields=service.name,message&limit=2").await;
+    let (_, csv) =
+        served.text("/api/logs/export?q=level:error&format=csv&fields=service.name,message&limit=2").await;
     assert_eq!(csv, "service.name,message\r\nweb,line 2500\r\nkittenserver,line 2495\r\n");
     let (status, error) = served.text("/api/logs/export?q=a+AND").await;
     assert_eq!(status, 400);
@@ -104,7 +107,8 @@ async fn the_side_bar_counts_values() {
     let served = served(&lines(40));
     let found = served.get("/api/logs/fields?q=level:error").await;
     assert_eq!(found["total"], 8);
-    let of = |name: &str| found["fields"].as_array().unwrap().iter().find(|f| f["name"] == name).cloned().unwrap();
+    let of =
+        |name: &str| found["fields"].as_array().unwrap().iter().find(|f| f["name"] == name).cloned().unwrap();
     assert_eq!(of("log.level")["values"], json!([{"value": "error", "count": 8}]));
     assert_eq!(of("service.name")["count"], 8);
     assert_eq!(of("status")["type"], "long");
@@ -121,16 +125,34 @@ async fn a_tail_sends_what_arrives_and_matches() {
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let mut stream = response.into_body().into_data_stream();
     served.events.logs.append(&[
-        log(5, "logs-x.app-prod", &json!({"@timestamp": at(0), "message": "quiet", "log": {"level": "info"}})),
-        log(6, "logs-x.app-prod", &json!({"@timestamp": at(900), "message": "late but new", "log": {"level": "error"}})),
+        log(
+            5,
+            "logs-x.app-prod",
+            &json!({"@timestamp": at(0), "message": "quiet", "log": {"level": "info"}}),
+        ),
+        log(
+            6,
+            "logs-x.app-prod",
+            &json!({"@timestamp": at(900), "message": "late but new", "log": {"level": "error"}}),
+        ),
     ]);
     let chunk = tokio::time::timeout(Duration::from_secs(20), stream.next()).await.unwrap().unwrap().unwrap();
     let text = String::from_utf8_lossy(&chunk).into_owned();
-    assert!(text.contains("event: record") && text.contains("late but new") && text.contains("id: 5"), "{text}");
+    assert!(
+        text.contains("event: record") && text.contains("late but new") && text.contains("id: 5"),
+        "{text}"
+    );
     drop(stream);
     // A client that reconnects gets what it missed.
-    served.events.logs.append(&[log(7, "logs-x.app-prod", &json!({"message": "missed", "log": {"level": "error"}}))]);
-    let request = Request::get("/api/logs/tail?q=level:error").header("last-event-id", "5").body(Body::empty()).unwrap();
+    served.events.logs.append(&[log(
+        7,
+        "logs-x.app-prod",
+        &json!({"message": "missed", "log": {"level": "error"}}),
+    )]);
+    let request = Request::get("/api/logs/tail?q=level:error")
+        .header("last-event-id", "5")
+        .body(Body::empty())
+        .unwrap();
     let mut stream = served.router.clone().oneshot(request).await.unwrap().into_body().into_data_stream();
     let chunk = tokio::time::timeout(Duration::from_secs(20), stream.next()).await.unwrap().unwrap().unwrap();
     let text = String::from_utf8_lossy(&chunk).into_owned();
@@ -169,7 +191,10 @@ async fn panics_are_grouped_with_their_history_and_a_sample() {
     assert_eq!(first["last_seen"], NOW - (86_400 + 60) * 1000);
     assert_eq!(first["versions"], json!([{"name": "1.1", "count": 2}]));
     assert_eq!(first["trend"].as_array().unwrap().len(), 2);
-    assert_eq!((&first["message"], &first["sample"]["stack"], &first["sample"]["request_id"]), (&json!("index out of bounds"), &json!("at kittens.rs:7"), &json!("req-3")));
+    assert_eq!(
+        (&first["message"], &first["sample"]["stack"], &first["sample"]["request_id"]),
+        (&json!("index out of bounds"), &json!("at kittens.rs:7"), &json!("req-3"))
+    );
     assert!(groups.iter().any(|group| group["fingerprint"] == "unknown"));
     assert_eq!(served.get("/api/panics?service=web").await["groups"], json!([]));
     assert_eq!(served.get("/api/panics?fingerprint=bb").await["total"], 1);
@@ -187,12 +212,18 @@ async fn services_join_what_logs_and_spans_know() {
     served.events.spans.append(&[Entry { seq: 1, payload: bytes::Bytes::from(span.to_string()) }]);
     let found = served.get("/api/services").await;
     let services = found["services"].as_array().unwrap();
-    assert_eq!(services.iter().map(|s| s["service"].as_str().unwrap()).collect::<Vec<_>>(), ["kittenserver", "web"]);
+    assert_eq!(
+        services.iter().map(|s| s["service"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["kittenserver", "web"]
+    );
     assert_eq!(services[0]["logs"]["panics"], 1);
     assert_eq!(services[0]["versions"], json!(["1.0", "2.0"]));
     assert_eq!((&services[0]["spans"]["count"], &services[0]["spans"]["errors"]), (&json!(1), &json!(1)));
     assert_eq!(services[1]["logs"], json!({"count": 10, "errors": 2, "warnings": 0, "panics": 0}));
     let stats = served.get("/api/store/stats").await;
-    assert_eq!((&stats["logs"]["records"], &stats["spans"]["records"], &stats["logs"]["parts"]), (&json!(21), &json!(1), &json!(1)));
+    assert_eq!(
+        (&stats["logs"]["records"], &stats["spans"]["records"], &stats["logs"]["parts"]),
+        (&json!(21), &json!(1), &json!(1))
+    );
     assert!(stats["disk"]["free_bytes"].as_u64().unwrap() > 0);
 }
