@@ -69,6 +69,7 @@ pub struct Reply {
     pub status: StatusCode,
     /// What it asked to wait.
     pub retry_after: Option<Duration>,
+    pub headers: HeaderMap,
     pub body: Bytes,
 }
 
@@ -146,9 +147,20 @@ impl Client {
         content_type: &'static str,
         body: Bytes,
     ) -> Result<Reply, CallError> {
+        self.post_with(path, content_type, &HeaderMap::new(), body).await
+    }
+
+    /// As [`Client::post`], with further headers that win over the client's own.
+    pub async fn post_with(
+        &self,
+        path: &str,
+        content_type: &'static str,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Reply, CallError> {
         let mut last = CallError::Connect("no node".into());
         for node in self.order() {
-            let result = self.call(node, path, content_type, body.clone()).await;
+            let result = self.call(node, path, content_type, headers, body.clone()).await;
             self.note(node, &result);
             match result {
                 Err(CallError::Connect(reason)) => last = CallError::Connect(reason),
@@ -191,9 +203,10 @@ impl Client {
         node: &Node,
         path: &str,
         content_type: &'static str,
+        headers: &HeaderMap,
         body: Bytes,
     ) -> Result<Reply, CallError> {
-        let request = self.request(node, path, content_type, body)?;
+        let request = self.request(node, path, content_type, headers, body)?;
         tokio::time::timeout(self.timeout, self.exchange(request))
             .await
             .unwrap_or(Err(CallError::Timeout(self.timeout)))
@@ -204,6 +217,7 @@ impl Client {
         node: &Node,
         path: &str,
         content_type: &'static str,
+        headers: &HeaderMap,
         body: Bytes,
     ) -> Result<Request<Full<Bytes>>, CallError> {
         let mut request = Request::post(format!("{}{path}", node.url))
@@ -224,6 +238,9 @@ impl Client {
         if let Some(host) = host.and_then(|host| HeaderValue::from_str(&host).ok()) {
             request.headers_mut().insert(HOST, host);
         }
+        for (name, value) in headers {
+            request.headers_mut().insert(name, value.clone());
+        }
         Ok(request)
     }
 
@@ -240,7 +257,7 @@ impl Client {
             }
         })?;
         let retry_after = retry_after(&head.headers, SystemTime::now());
-        Ok(Reply { status: head.status, retry_after, body: body.to_bytes() })
+        Ok(Reply { status: head.status, retry_after, headers: head.headers, body: body.to_bytes() })
     }
 }
 

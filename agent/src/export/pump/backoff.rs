@@ -6,14 +6,14 @@ use std::time::Duration;
 const MAX_ASKED: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Backoff {
-    pub(super) base: Duration,
-    pub(super) max: Duration,
+pub(in crate::export) struct Backoff {
+    pub(in crate::export) base: Duration,
+    pub(in crate::export) max: Duration,
 }
 
 impl Backoff {
     /// The pause before try number `attempt` (the first retry is 1); `random` is in 0..1.
-    pub(super) fn pause(&self, attempt: u32, asked: Option<Duration>, random: f64) -> Duration {
+    pub(in crate::export) fn pause(&self, attempt: u32, asked: Option<Duration>, random: f64) -> Duration {
         let doubled = self.base.saturating_mul(1 << attempt.saturating_sub(1).min(20));
         let pause = doubled.min(self.max).mul_f64(random.clamp(0.0, 1.0));
         // A little is always waited, so that a jitter of zero is no busy loop.

@@ -14,7 +14,7 @@ use super::Exporter;
 use super::dead_letters::DeadLetters;
 use crate::queue::Queue;
 
-mod backoff;
+pub(in crate::export) mod backoff;
 mod events;
 mod flow;
 mod run;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::export::http;
 use crate::units::{Bytes, Span};
 
 /// One endpoint that takes Prometheus remote write: Mimir, Thanos, VictoriaMetrics, Prometheus itself.
@@ -21,23 +22,18 @@ pub struct Settings {
     pub interval: Span,
     /// How long one request may take.
     pub timeout: Span,
-    /// Sent as basic authentication when not empty.
-    pub username: String,
-    /// The password, if it stands in the configuration.
-    pub password: String,
-    /// A file with the password, read for each request so that it can be rotated.
+    /// Credentials that stand in the configuration.
+    pub auth: http::Auth,
+    /// A file with the password for `auth.username`, read for each request so that it can be rotated.
     pub password_file: PathBuf,
     /// A file with a bearer token, read for each request.
-    pub bearer_token_file: PathBuf,
+    pub token_file: PathBuf,
     /// Further headers, such as `X-Scope-OrgID`.
     pub headers: BTreeMap<String, String>,
-    /// Certificates in PEM that the endpoint's must chain to; the common roots when empty.
-    pub ca_file: PathBuf,
-    /// The agent's own certificate in PEM, for endpoints that ask for one.
-    pub cert_file: PathBuf,
-    /// The key of that certificate, in PEM.
-    pub key_file: PathBuf,
-    /// Labels added to every series that does not have them, such as `cluster`.
+    /// TLS beyond the public certificate authorities.
+    pub tls: http::Tls,
+    /// Labels added to every series that does not have them, such as `cluster`. `job` is `sightline` and `instance`
+    /// the host's name unless they are set here; an empty value leaves a label out.
     pub labels: BTreeMap<String, String>,
     /// Samples in one request at most.
     pub max_samples: usize,
@@ -73,14 +69,11 @@ impl Default for Settings {
             protocol: Protocol::Auto,
             interval: Span::secs(15),
             timeout: Span::secs(30),
-            username: String::new(),
-            password: String::new(),
+            auth: http::Auth::default(),
             password_file: PathBuf::new(),
-            bearer_token_file: PathBuf::new(),
+            token_file: PathBuf::new(),
             headers: BTreeMap::new(),
-            ca_file: PathBuf::new(),
-            cert_file: PathBuf::new(),
-            key_file: PathBuf::new(),
+            tls: http::Tls::default(),
             labels: BTreeMap::new(),
             max_samples: 2000,
             buffer: Bytes(32 << 20),
