@@ -32,6 +32,8 @@ enum Command {
     Run(Run),
     /// Check a configuration file and say what it means, without starting anything
     Check(Check),
+    /// Give Elasticsearch and Kibana what the stack needs: templates, retention, users, data views, dashboards
+    Setup(crate::setup::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -88,6 +90,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             config::load(Some(&check.config), &ProcessEnv)?;
             say(&format!("{}: ok\n", check.config.display()));
         }
+        Command::Setup(setup) => return crate::setup::run(&setup),
     }
     Ok(ExitCode::SUCCESS)
 }

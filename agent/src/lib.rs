@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod queue;
 pub mod receive;
 pub mod run;
+pub mod setup;
 pub mod spans;
 #[cfg(feature = "embedded")]
 pub mod store;

@@ -38,8 +38,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
 /// Fields of a record. What is not listed becomes a keyword, up to a limit beyond which it is kept and not indexed.
 fn mappings() -> Value {
     let keyword = || json!({ "type": "keyword", "ignore_above": 1024 });
-    let mut properties = serde_json::Map::new();
-    for name in [
+    let keywords = [
         field::LEVEL,
         field::LOGGER,
         field::SERVICE_NAME,
@@ -61,22 +60,28 @@ fn mappings() -> Value {
         field::HANDLER,
         field::METHOD,
         field::REQUEST_ID,
-    ] {
-        properties.insert(name.to_owned(), keyword());
+    ];
+    let message = json!({ "type": "text", "fields": { "raw": { "type": "keyword", "ignore_above": 8191 } } });
+    let others = [
+        (field::TIMESTAMP, json!({ "type": "date" })),
+        (field::MESSAGE, message),
+        (field::ERROR_MESSAGE, json!({ "type": "text" })),
+        (field::ERROR_STACK, json!({ "type": "text" })),
+        (field::HTTP_STATUS, json!({ "type": "integer" })),
+        (field::STATUS, json!({ "type": "integer" })),
+        (field::EVENT_DURATION, json!({ "type": "long" })),
+        (field::SOURCE_IP, json!({ "type": "ip" })),
+        (field::LABELS, json!({ "type": "flattened", "ignore_above": 1024 })),
+    ];
+    let mut properties = json!({});
+    for (name, mapping) in keywords.into_iter().map(|name| (name, keyword())).chain(others) {
+        // `a.b` is the field b of the object a.
+        let mut place = &mut properties;
+        for (depth, part) in name.split('.').enumerate() {
+            place = if depth == 0 { &mut place[part] } else { &mut place["properties"][part] };
+        }
+        *place = mapping;
     }
-    let text = || json!({ "type": "text" });
-    properties.insert(field::TIMESTAMP.to_owned(), json!({ "type": "date" }));
-    properties.insert(
-        field::MESSAGE.to_owned(),
-        json!({ "type": "text", "fields": { "raw": { "type": "keyword", "ignore_above": 8191 } } }),
-    );
-    properties.insert(field::ERROR_MESSAGE.to_owned(), text());
-    properties.insert(field::ERROR_STACK.to_owned(), text());
-    properties.insert(field::HTTP_STATUS.to_owned(), json!({ "type": "integer" }));
-    properties.insert(field::STATUS.to_owned(), json!({ "type": "integer" }));
-    properties.insert(field::EVENT_DURATION.to_owned(), json!({ "type": "long" }));
-    properties.insert(field::SOURCE_IP.to_owned(), json!({ "type": "ip" }));
-    properties.insert(field::LABELS.to_owned(), json!({ "type": "flattened", "ignore_above": 1024 }));
     json!({
         "template": {
             "settings": {

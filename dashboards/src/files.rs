@@ -68,6 +68,11 @@ pub fn pretty(value: Value) -> String {
     text
 }
 
+/// The same on one line.
+pub fn line(value: Value) -> String {
+    sorted(value).to_string()
+}
+
 fn sorted(value: Value) -> Value {
     match value {
         Value::Object(map) => {

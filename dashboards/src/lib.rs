@@ -10,6 +10,7 @@ pub mod grafana;
 pub mod kibana;
 pub mod names;
 pub mod promql;
+pub mod queries;
 pub mod rules;
 pub mod settings;
 pub mod uid;

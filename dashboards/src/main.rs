@@ -1,12 +1,12 @@
-//! `sightline-dashboards`: writes the generated files, or says which are out of date.
+//! `sightline-dashboards`: writes the generated files, says which are out of date, or runs every query that is shipped.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks to a terminal")]
 
 use std::path::Path;
 use std::process::ExitCode;
 
-use sightline_dashboards::files;
+use sightline_dashboards::{files, queries};
 
-const USAGE: &str = "sightline-dashboards write | check";
+const USAGE: &str = "sightline-dashboards write | check | queries [--prometheus URL] [--elasticsearch URL] [--all]";
 
 fn main() -> ExitCode {
     match run() {
@@ -36,6 +36,19 @@ fn run() -> anyhow::Result<ExitCode> {
                 );
             }
             Ok(if drifted.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Some("queries") => {
+            let words: Vec<String> = std::env::args().skip(2).collect();
+            let value = |name: &str| words.iter().skip_while(|word| *word != name).nth(1).map(String::as_str);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let findings = runtime.block_on(queries::run(value("--prometheus"), value("--elasticsearch")))?;
+            anyhow::ensure!(!findings.is_empty(), "nothing was asked: give --prometheus or --elasticsearch");
+            let bad = findings.iter().filter(|finding| finding.is_bad()).count();
+            for finding in findings.iter().filter(|f| f.is_bad() || words.iter().any(|word| word == "--all")) {
+                println!("{finding}");
+            }
+            println!("{} questions asked, {bad} without a proper answer", findings.len());
+            Ok(if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         _ => {
             eprintln!("usage: {USAGE}");

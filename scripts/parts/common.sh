@@ -115,11 +115,11 @@ free_port() {
     die "no free port after $try tries"
 }
 
-# healthy URL PID LOG: waits until URL answers 2xx
+# healthy URL PID LOG [USER:PASSWORD]: waits until URL answers 2xx
 healthy() {
     tries=$((patience * 4))
     while [ "$tries" -gt 0 ]; do
-        code=$(curl -s -o /dev/null -m 2 -w '%{http_code}' "$1" 2>/dev/null) || code=000
+        code=$(curl -s -o /dev/null -m 2 -w '%{http_code}' ${4:+-u "$4"} "$1" 2>/dev/null) || code=000
         case $code in 2??) return 0 ;; esac
         kill -0 "$2" 2>/dev/null || {
             tail -n 20 "$3" >&2

@@ -49,6 +49,8 @@ elasticsearch_start() {
         cp -r "$cache/elasticsearch-$elasticsearch_version/config" "$2/home/config"
     fi
     mkdir -p "$2/data" "$2/logs" "$2/tmp"
+    secured=false
+    [ -z "${ES_PASSWORD:-}" ] || secured=true
     cat >"$2/home/config/elasticsearch.yml" <<Y
 cluster.name: sightline-test
 node.name: test
@@ -59,7 +61,9 @@ http.port: $1
 transport.host: 127.0.0.1
 transport.port: 0
 discovery.type: single-node
-xpack.security.enabled: false
+xpack.security.enabled: $secured
+xpack.security.http.ssl.enabled: false
+xpack.security.transport.ssl.enabled: false
 cluster.routing.allocation.disk.threshold_enabled: false
 # Zipkin's client offers snappy and cannot read the framing in which the server then answers.
 http.compression: false
@@ -74,8 +78,13 @@ Y
     fi
     (
         cd "$2/home"
+        if [ "$secured" = true ]; then
+            export ES_JAVA_HOME="$java" ES_PATH_CONF="$2/home/config"
+            rm -f config/elasticsearch.keystore
+            printf '%s' "$ES_PASSWORD" | $user bin/elasticsearch-keystore add -x -f bootstrap.password
+        fi
         export HOME="$2" ES_TMPDIR="$2/tmp" ES_JAVA_HOME="$java" JAVA_HOME="$java" ES_JAVA_OPTS="-Xms$heap -Xmx$heap"
         exec setsid $user bin/elasticsearch -p "$2/pid"
     ) >"$2/out.log" 2>&1 </dev/null &
-    healthy "http://127.0.0.1:$1/_cluster/health" "$!" "$2/out.log"
+    healthy "http://127.0.0.1:$1/_cluster/health" "$!" "$2/out.log" "${ES_PASSWORD:+elastic:$ES_PASSWORD}"
 }
