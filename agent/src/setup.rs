@@ -113,7 +113,8 @@ async fn apply(args: &Args) -> anyhow::Result<Report> {
     let login = args.login()?;
     let mut report = Report::default();
     if args.part != Some(Part::Kibana) && (args.part.is_some() || args.elasticsearch.is_some()) {
-        let url = args.elasticsearch.as_deref().context("no address: give --elasticsearch or ELASTICSEARCH_URL")?;
+        let url =
+            args.elasticsearch.as_deref().context("no address: give --elasticsearch or ELASTICSEARCH_URL")?;
         elasticsearch::apply(url, login.as_ref(), args, &mut report).await?;
     }
     if args.part != Some(Part::Elasticsearch) && (args.part.is_some() || args.kibana.is_some()) {

@@ -82,9 +82,7 @@ pub fn pattern(view: &str) -> &'static str {
 
 /// The first one is the default.
 fn data_views() -> Value {
-    let view = |id: &str, name: &str, time: &str| {
-        json!({ "id": id, "name": name, "title": pattern(id), "timeFieldName": time })
-    };
+    let view = |id: &str, name: &str, time: &str| json!({ "id": id, "name": name, "title": pattern(id), "timeFieldName": time });
     json!([
         view("logs", "Logs", field::TIMESTAMP),
         view("logs-panic", "Panics", field::TIMESTAMP),
@@ -105,15 +103,75 @@ pub fn searches() -> Vec<Search> {
     };
     let request = [field::SERVICE_NAME, field::METHOD, field::URL_PATH, field::STATUS, field::MESSAGE];
     vec![
-        search("errors", "Errors and warnings", "What went wrong, newest first.", "log.level:(error OR warn)", &[field::SERVICE_NAME, field::LEVEL, field::HANDLER, field::MESSAGE]),
-        search("request", "One request", "Put a request's id in place of the star to see it across all services.", "request_id:*", &request),
-        search("trace", "One trace", "Put a trace's id in place of the star to see what every service said during it.", "trace.id:*", &[field::SERVICE_NAME, field::LEVEL, field::HANDLER, field::MESSAGE]),
-        search("posts", "POSTs that succeeded", "The book's question.", "status:200 AND method:POST", &request),
-        search("slow", "Slow requests", "Requests of more than half a second.", "event.duration:>500000000", &[field::SERVICE_NAME, field::HANDLER, field::STATUS, field::EVENT_DURATION, field::TRACE_ID]),
-        search("server-errors", "Failed requests", "Requests that were answered with 500 or above.", "status:>=500", &request),
-        Search { view: "logs-panic", ..search("panics", "Panics", "Each with its message, its request and its stack.", "error.type:panic", &[field::SERVICE_NAME, field::HANDLER, field::ERROR_MESSAGE, field::ERROR_FINGERPRINT]) },
-        Search { view: "logs-audit", ..search("sign-in-failures", "Failed sign-ins", "Who tried, from where, and why it was refused.", "event.category:authentication AND event.outcome:failure", &[field::SERVICE_NAME, field::USER_NAME, field::SOURCE_IP, field::MESSAGE]) },
-        search("unparsed", "Lines that were not JSON", "Which host sends them tells which client to mend.", &format!("event.dataset:*.{}", kind::UNPARSED), &[field::HOST_NAME, field::SERVICE_NAME, field::MESSAGE]),
+        search(
+            "errors",
+            "Errors and warnings",
+            "What went wrong, newest first.",
+            "log.level:(error OR warn)",
+            &[field::SERVICE_NAME, field::LEVEL, field::HANDLER, field::MESSAGE],
+        ),
+        search(
+            "request",
+            "One request",
+            "Put a request's id in place of the star to see it across all services.",
+            "request_id:*",
+            &request,
+        ),
+        search(
+            "trace",
+            "One trace",
+            "Put a trace's id in place of the star to see what every service said during it.",
+            "trace.id:*",
+            &[field::SERVICE_NAME, field::LEVEL, field::HANDLER, field::MESSAGE],
+        ),
+        search(
+            "posts",
+            "POSTs that succeeded",
+            "The book's question.",
+            "status:200 AND method:POST",
+            &request,
+        ),
+        search(
+            "slow",
+            "Slow requests",
+            "Requests of more than half a second.",
+            "event.duration:>500000000",
+            &[field::SERVICE_NAME, field::HANDLER, field::STATUS, field::EVENT_DURATION, field::TRACE_ID],
+        ),
+        search(
+            "server-errors",
+            "Failed requests",
+            "Requests that were answered with 500 or above.",
+            "status:>=500",
+            &request,
+        ),
+        Search {
+            view: "logs-panic",
+            ..search(
+                "panics",
+                "Panics",
+                "Each with its message, its request and its stack.",
+                "error.type:panic",
+                &[field::SERVICE_NAME, field::HANDLER, field::ERROR_MESSAGE, field::ERROR_FINGERPRINT],
+            )
+        },
+        Search {
+            view: "logs-audit",
+            ..search(
+                "sign-in-failures",
+                "Failed sign-ins",
+                "Who tried, from where, and why it was refused.",
+                "event.category:authentication AND event.outcome:failure",
+                &[field::SERVICE_NAME, field::USER_NAME, field::SOURCE_IP, field::MESSAGE],
+            )
+        },
+        search(
+            "unparsed",
+            "Lines that were not JSON",
+            "Which host sends them tells which client to mend.",
+            &format!("event.dataset:*.{}", kind::UNPARSED),
+            &[field::HOST_NAME, field::SERVICE_NAME, field::MESSAGE],
+        ),
     ]
 }
 
@@ -134,8 +192,16 @@ pub fn dashboards() -> Vec<Dashboard> {
                 chart("Services that spoke", "*", Show::Top(field::SERVICE_NAME, Some(field::HOST_NAME))),
                 chart("Records by level", "*", Show::OverTime(field::LEVEL)),
                 chart("Errors by service", "log.level:error", Show::OverTime(field::SERVICE_NAME)),
-                chart("What is said most in errors and warnings", "log.level:(error OR warn)", Show::Top("message.raw", Some(field::SERVICE_NAME))),
-                chart("Kinds of error", "_exists_:error.type", Show::Top(field::ERROR_TYPE, Some(field::SERVICE_NAME))),
+                chart(
+                    "What is said most in errors and warnings",
+                    "log.level:(error OR warn)",
+                    Show::Top("message.raw", Some(field::SERVICE_NAME)),
+                ),
+                chart(
+                    "Kinds of error",
+                    "_exists_:error.type",
+                    Show::Top(field::ERROR_TYPE, Some(field::SERVICE_NAME)),
+                ),
             ],
         },
         Dashboard {
@@ -146,9 +212,17 @@ pub fn dashboards() -> Vec<Dashboard> {
             charts: vec![
                 chart("Panics", "error.type:panic", Show::Number),
                 chart("Panics over time", "error.type:panic", Show::OverTime(field::SERVICE_NAME)),
-                chart("Kinds of panic, and on how many hosts", "error.type:panic", Show::Top(field::ERROR_FINGERPRINT, Some(field::HOST_NAME))),
+                chart(
+                    "Kinds of panic, and on how many hosts",
+                    "error.type:panic",
+                    Show::Top(field::ERROR_FINGERPRINT, Some(field::HOST_NAME)),
+                ),
                 chart("By handler", "error.type:panic", Show::Top(field::HANDLER, Some(field::SERVICE_NAME))),
-                chart("By version", "error.type:panic", Show::Top(field::SERVICE_VERSION, Some(field::SERVICE_NAME))),
+                chart(
+                    "By version",
+                    "error.type:panic",
+                    Show::Top(field::SERVICE_VERSION, Some(field::SERVICE_NAME)),
+                ),
             ],
         },
         Dashboard {
@@ -158,10 +232,26 @@ pub fn dashboards() -> Vec<Dashboard> {
             view: "logs-audit",
             charts: vec![
                 chart("Failed sign-ins", failed, Show::Number),
-                chart("Over time by outcome", "event.category:authentication", Show::OverTime(field::EVENT_OUTCOME)),
-                chart("Failures by address, and how many users", failed, Show::Top(field::SOURCE_IP, Some(field::USER_NAME))),
-                chart("Failures by user, and from how many addresses", failed, Show::Top(field::USER_NAME, Some(field::SOURCE_IP))),
-                chart("Successes by address", "event.category:authentication AND event.outcome:success", Show::Top(field::SOURCE_IP, Some(field::USER_NAME))),
+                chart(
+                    "Over time by outcome",
+                    "event.category:authentication",
+                    Show::OverTime(field::EVENT_OUTCOME),
+                ),
+                chart(
+                    "Failures by address, and how many users",
+                    failed,
+                    Show::Top(field::SOURCE_IP, Some(field::USER_NAME)),
+                ),
+                chart(
+                    "Failures by user, and from how many addresses",
+                    failed,
+                    Show::Top(field::USER_NAME, Some(field::SOURCE_IP)),
+                ),
+                chart(
+                    "Successes by address",
+                    "event.category:authentication AND event.outcome:success",
+                    Show::Top(field::SOURCE_IP, Some(field::USER_NAME)),
+                ),
             ],
         },
         Dashboard {
@@ -170,11 +260,27 @@ pub fn dashboards() -> Vec<Dashboard> {
             description: "What arrives that is not as it should be: lines that are not JSON, records without ids, services without an environment.",
             view: "logs",
             charts: vec![
-                chart("Lines that were not JSON", &format!("event.dataset:*.{}", kind::UNPARSED), Show::Number),
-                chart("Not JSON, by host", &format!("event.dataset:*.{}", kind::UNPARSED), Show::OverTime(field::HOST_NAME)),
+                chart(
+                    "Lines that were not JSON",
+                    &format!("event.dataset:*.{}", kind::UNPARSED),
+                    Show::Number,
+                ),
+                chart(
+                    "Not JSON, by host",
+                    &format!("event.dataset:*.{}", kind::UNPARSED),
+                    Show::OverTime(field::HOST_NAME),
+                ),
                 chart("Records by kind", "*", Show::OverTime(field::EVENT_DATASET)),
-                chart("Requests without a trace", "_exists_:status AND NOT _exists_:trace.id", Show::Top(field::SERVICE_NAME, Some(field::HANDLER))),
-                chart("Records without a level", "NOT _exists_:log.level", Show::Top(field::SERVICE_NAME, Some(field::HOST_NAME))),
+                chart(
+                    "Requests without a trace",
+                    "_exists_:status AND NOT _exists_:trace.id",
+                    Show::Top(field::SERVICE_NAME, Some(field::HANDLER)),
+                ),
+                chart(
+                    "Records without a level",
+                    "NOT _exists_:log.level",
+                    Show::Top(field::SERVICE_NAME, Some(field::HOST_NAME)),
+                ),
             ],
         },
     ]
@@ -212,7 +318,8 @@ impl Search {
 
 /// FNV-1a: short, and the same everywhere.
 fn mark(text: &str) -> String {
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+    let hash =
+        text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
     format!("{:08x}", hash >> 32)
 }
 

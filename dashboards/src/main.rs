@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use sightline_dashboards::{files, queries};
 
-const USAGE: &str = "sightline-dashboards write | check | queries [--prometheus URL] [--elasticsearch URL] [--all]";
+const USAGE: &str =
+    "sightline-dashboards write | check | queries [--prometheus URL] [--elasticsearch URL] [--all]";
 
 fn main() -> ExitCode {
     match run() {
@@ -44,7 +45,8 @@ fn run() -> anyhow::Result<ExitCode> {
             let findings = runtime.block_on(queries::run(value("--prometheus"), value("--elasticsearch")))?;
             anyhow::ensure!(!findings.is_empty(), "nothing was asked: give --prometheus or --elasticsearch");
             let bad = findings.iter().filter(|finding| finding.is_bad()).count();
-            for finding in findings.iter().filter(|f| f.is_bad() || words.iter().any(|word| word == "--all")) {
+            for finding in findings.iter().filter(|f| f.is_bad() || words.iter().any(|word| word == "--all"))
+            {
                 println!("{finding}");
             }
             println!("{} questions asked, {bad} without a proper answer", findings.len());

@@ -58,7 +58,10 @@ impl fmt::Display for Finding {
 ///
 /// # Errors
 /// When the committed settings are not valid or a server cannot be reached at all.
-pub async fn run(prometheus_url: Option<&str>, elasticsearch_url: Option<&str>) -> anyhow::Result<Vec<Finding>> {
+pub async fn run(
+    prometheus_url: Option<&str>,
+    elasticsearch_url: Option<&str>,
+) -> anyhow::Result<Vec<Finding>> {
     let client = reqwest::Client::builder().timeout(std::time::Duration::from_secs(30)).build()?;
     let mut findings = Vec::new();
     let emitted = match prometheus_url {

@@ -69,8 +69,10 @@ pub(super) fn elasticsearch() -> anyhow::Result<Vec<Object>> {
 
 /// One of Kibana's files: `data-views`, `searches` or `dashboards`, each a list of objects.
 pub(super) fn kibana(name: &str) -> anyhow::Result<Vec<Value>> {
-    let (_, text) =
-        KIBANA.iter().find(|(file, _)| *file == name).ok_or_else(|| anyhow::anyhow!("no content called {name}"))?;
+    let (_, text) = KIBANA
+        .iter()
+        .find(|(file, _)| *file == name)
+        .ok_or_else(|| anyhow::anyhow!("no content called {name}"))?;
     Ok(serde_json::from_str(text)?)
 }
 
@@ -85,7 +87,10 @@ mod tests {
             let path = format!("{}/../dashboards/{folder}", env!("CARGO_MANIFEST_DIR"));
             for entry in std::fs::read_dir(path).unwrap() {
                 let name = entry.unwrap().file_name().into_string().unwrap();
-                assert!(known.iter().any(|(file, _)| name == format!("{file}.json")), "{folder}/{name} is not listed");
+                assert!(
+                    known.iter().any(|(file, _)| name == format!("{file}.json")),
+                    "{folder}/{name} is not listed"
+                );
             }
         }
         let kinds: Vec<_> = elasticsearch().unwrap().iter().map(|object| object.kind).collect();

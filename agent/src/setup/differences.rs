@@ -66,7 +66,8 @@ mod tests {
 
     #[test]
     fn defaults_and_spelling_are_no_difference() {
-        let wanted = json!({ "settings": { "index.limit": 5, "index.on": true }, "names": ["b", "a"], "stream": {} });
+        let wanted =
+            json!({ "settings": { "index.limit": 5, "index.on": true }, "names": ["b", "a"], "stream": {} });
         let held = json!({
             "settings": { "index": { "limit": "5", "on": "true", "more": "1" } },
             "names": ["a", "b"], "stream": { "hidden": false }
@@ -77,7 +78,10 @@ mod tests {
     #[test]
     fn what_is_lost_or_changed_is_named() {
         let wanted = json!({ "a": { "b": 1 }, "list": [{ "x": "y" }] });
-        assert_eq!(first(&wanted, &json!({ "a": { "b": 2 }, "list": [] })), Some("a.b is 2, not 1".to_owned()));
+        assert_eq!(
+            first(&wanted, &json!({ "a": { "b": 2 }, "list": [] })),
+            Some("a.b is 2, not 1".to_owned())
+        );
         let lost = first(&wanted, &json!({ "a": { "b": 1 }, "list": [{}] }));
         assert_eq!(lost, Some("list.0.x is missing; it should be y".to_owned()));
     }

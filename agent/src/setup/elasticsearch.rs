@@ -34,7 +34,11 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new(url: &str, login: Option<&Login>, ca: Option<&std::path::Path>) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        url: &str,
+        login: Option<&Login>,
+        ca: Option<&std::path::Path>,
+    ) -> anyhow::Result<Self> {
         let url = Url::parse(url).map_err(|error| anyhow::anyhow!("'{url}' is not an address: {error}"))?;
         let mut builder = TransportBuilder::new(SingleNodeConnectionPool::new(url))
             .disable_proxy()
@@ -43,13 +47,19 @@ impl Server {
             builder = builder.auth(Credentials::Basic(login.name.clone(), login.password.clone()));
         }
         if let Some(file) = ca {
-            builder = builder.cert_validation(CertificateValidation::Full(Certificate::from_pem(&std::fs::read(file)?)?));
+            builder = builder
+                .cert_validation(CertificateValidation::Full(Certificate::from_pem(&std::fs::read(file)?)?));
         }
         Ok(Server { client: Elasticsearch::new(builder.build()?), headers: HeaderMap::new() })
     }
 
     /// One request; `Ok(None)` is 404.
-    pub(super) async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Option<Value>, Error> {
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Option<Value>, Error> {
         let body = body.map(|body| body.to_string());
         let answer = self
             .client
@@ -95,11 +105,20 @@ pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     out
 }
 
-pub(super) async fn apply(url: &str, login: Option<&Login>, args: &Args, report: &mut Report) -> anyhow::Result<()> {
+pub(super) async fn apply(
+    url: &str,
+    login: Option<&Login>,
+    args: &Args,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let server = Server::new(url, login, args.ca_file.as_deref())?;
     let what = format!("elasticsearch at {url}");
     let ready = wait::until(&what, args.wait.0, async || {
-        server.ask(Method::Get, "/_cluster/health?local=true", None).await.map(drop).map_err(|error| error.to_string())
+        server
+            .ask(Method::Get, "/_cluster/health?local=true", None)
+            .await
+            .map(drop)
+            .map_err(|error| error.to_string())
     });
     if let Err(what) = ready.await {
         report.gave_up(&what);
@@ -213,7 +232,9 @@ fn advice(object: &Object, error: &Error) -> String {
 async fn existing_streams(server: &Server, args: &Args, report: &mut Report) {
     let Ok(Some(answer)) = server.ask(Method::Get, "/_data_stream/logs-*", None).await else { return };
     for stream in answer["data_streams"].as_array().into_iter().flatten() {
-        let (Some(name), Some(template)) = (stream["name"].as_str(), stream["template"].as_str()) else { continue };
+        let (Some(name), Some(template)) = (stream["name"].as_str(), stream["template"].as_str()) else {
+            continue;
+        };
         let wanted = match template {
             "sightline-logs" => &args.log_retention,
             "sightline-audit" => &args.audit_retention,
@@ -223,10 +244,11 @@ async fn existing_streams(server: &Server, args: &Args, report: &mut Report) {
             continue;
         }
         let body = json!({ "data_retention": wanted });
-        let change = match server.ask(Method::Put, &format!("/_data_stream/{name}/_lifecycle"), Some(&body)).await {
-            Ok(_) => Change::Updated,
-            Err(error) => Change::Failed(error.to_string()),
-        };
+        let change =
+            match server.ask(Method::Put, &format!("/_data_stream/{name}/_lifecycle"), Some(&body)).await {
+                Ok(_) => Change::Updated,
+                Err(error) => Change::Failed(error.to_string()),
+            };
         report.note(format!("retention of {name}"), change);
     }
 }

@@ -44,7 +44,8 @@ impl Answer {
             return Ok(self.json());
         }
         let value = self.json();
-        let said = value["message"].as_str().map_or_else(|| self.text.chars().take(300).collect(), str::to_owned);
+        let said =
+            value["message"].as_str().map_or_else(|| self.text.chars().take(300).collect(), str::to_owned);
         Err(format!("{}: {said}", self.status.as_u16()))
     }
 }
@@ -62,7 +63,8 @@ impl Server {
             }
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let tls =
+            rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         let tls = if args.ca_file.is_some() {
             tls.with_root_certificates(roots).with_no_client_auth()
         } else {
@@ -81,7 +83,12 @@ impl Server {
     }
 
     /// One request with an optional JSON body.
-    pub(super) async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, String> {
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, String> {
         let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
         let kind = body.map(|_| "application/json".to_owned());
         self.send(method, path, kind, bytes).await
@@ -98,8 +105,15 @@ impl Server {
         self.send(Method::POST, path, Some(kind), Bytes::from(body)).await
     }
 
-    async fn send(&self, method: Method, path: &str, kind: Option<String>, body: Bytes) -> Result<Answer, String> {
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base)).header("kbn-xsrf", "true");
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        kind: Option<String>,
+        body: Bytes,
+    ) -> Result<Answer, String> {
+        let mut request =
+            Request::builder().method(method).uri(format!("{}{path}", self.base)).header("kbn-xsrf", "true");
         if let Some(kind) = kind {
             request = request.header(header::CONTENT_TYPE, kind);
         }
@@ -110,9 +124,14 @@ impl Server {
         let exchange = async {
             let answer = self.client.request(request).await.map_err(|error| chain(&error))?;
             let status = answer.status();
-            let body = Limited::new(answer.into_body(), LONGEST_ANSWER).collect().await.map_err(|error| error.to_string())?;
+            let body = Limited::new(answer.into_body(), LONGEST_ANSWER)
+                .collect()
+                .await
+                .map_err(|error| error.to_string())?;
             Ok(Answer { status, text: String::from_utf8_lossy(&body.to_bytes()).into_owned() })
         };
-        tokio::time::timeout(TIMEOUT, exchange).await.unwrap_or_else(|_| Err(format!("no answer within {TIMEOUT:?}")))
+        tokio::time::timeout(TIMEOUT, exchange)
+            .await
+            .unwrap_or_else(|_| Err(format!("no answer within {TIMEOUT:?}")))
     }
 }

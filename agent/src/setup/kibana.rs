@@ -7,7 +7,12 @@ use super::http::Server;
 use super::report::{Change, Report};
 use super::{Args, Login, content, differences, wait};
 
-pub(super) async fn apply(url: &str, login: Option<&Login>, args: &Args, report: &mut Report) -> anyhow::Result<()> {
+pub(super) async fn apply(
+    url: &str,
+    login: Option<&Login>,
+    args: &Args,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let server = Server::new(url, login, args)?;
     let what = format!("kibana at {url}");
     let ready = wait::until(&what, args.wait.0, async || available(&server).await);
@@ -26,7 +31,10 @@ pub(super) async fn apply(url: &str, login: Option<&Login>, args: &Args, report:
         report.note(format!("saved search {}", id(&search)), result(saved_search(&server, &search).await));
     }
     for dashboard in content::kibana("dashboards")? {
-        report.note(format!("dashboard {}", id(&dashboard)), result(self::dashboard(&server, &dashboard).await));
+        report.note(
+            format!("dashboard {}", id(&dashboard)),
+            result(self::dashboard(&server, &dashboard).await),
+        );
     }
     Ok(())
 }
@@ -113,7 +121,9 @@ async fn saved_search(server: &Server, search: &Value) -> Result<Change, String>
     if before.as_ref().is_some_and(|before| differences::first(&stays, before).is_none()) {
         return Ok(Change::Unchanged);
     }
-    let answer = server.upload("/api/saved_objects/_import?overwrite=true", "search.ndjson", &search.to_string()).await?;
+    let answer = server
+        .upload("/api/saved_objects/_import?overwrite=true", "search.ndjson", &search.to_string())
+        .await?;
     let said = answer.accepted()?;
     // A refused import is answered with 200.
     if said["success"] != true {

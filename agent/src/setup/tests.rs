@@ -35,7 +35,11 @@ fn all_are(report: &Report, change: &Change) {
     assert!(report.entries().len() > 15, "only {} objects", report.entries().len());
     for (object, happened) in report.entries() {
         // The default data view is a setting, which always was something.
-        let expected = if object == "default data view" && *change == Change::Created { &Change::Updated } else { change };
+        let expected = if object == "default data view" && *change == Change::Created {
+            &Change::Updated
+        } else {
+            change
+        };
         assert_eq!(happened, expected, "{object}");
     }
 }
@@ -57,7 +61,8 @@ async fn what_somebody_changed_is_put_right() {
     run(&kibana, Duration::ZERO).await;
     kibana.spoil("logs", "dashboard", "sightline-panics");
     let report = run(&kibana, Duration::ZERO).await;
-    let updated: Vec<_> = report.entries().iter().filter(|(_, c)| *c == Change::Updated).map(|(o, _)| o.as_str()).collect();
+    let updated: Vec<_> =
+        report.entries().iter().filter(|(_, c)| *c == Change::Updated).map(|(o, _)| o.as_str()).collect();
     assert_eq!(updated, ["data view logs", "dashboard sightline-panics"]);
     assert_eq!(report.outcome(), Outcome::Done);
 }
@@ -68,7 +73,8 @@ async fn an_import_refused_with_status_200_is_a_failure() {
     kibana.refuse_imports();
     let report = run(&kibana, Duration::ZERO).await;
     let failed = report.entries().iter().filter(|(object, change)| {
-        object.starts_with("saved search") && matches!(change, Change::Failed(why) if why.contains("conflict"))
+        object.starts_with("saved search")
+            && matches!(change, Change::Failed(why) if why.contains("conflict"))
     });
     assert_eq!(failed.count(), super::content::kibana("searches").unwrap().len());
     assert_eq!(report.outcome(), Outcome::Differs);

@@ -2,7 +2,10 @@
 
 /// Series that exist only in a larger stack than the tests', or only after trouble.
 const METRICS: [(&str, &str); 6] = [
-    ("alertmanager_", "the tests' Prometheus does not scrape an Alertmanager; unit-tested in alerts/tests/stack.yml"),
+    (
+        "alertmanager_",
+        "the tests' Prometheus does not scrape an Alertmanager; unit-tested in alerts/tests/stack.yml",
+    ),
     ("prometheus_", "the tests' Prometheus does not scrape itself; unit-tested in alerts/tests/stack.yml"),
     ("instrument:", "recorded series: the tests' Prometheus may run without the rules"),
     ("sightline_dead_lettered_total", "born with the first dead letter"),

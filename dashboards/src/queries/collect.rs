@@ -37,8 +37,16 @@ pub(super) fn all() -> anyhow::Result<Vec<Asked>> {
         }
     }
     for search in kibana::searches() {
-        let question = Search { index: kibana::pattern(search.view), lucene: search.lucene, terms: None, distinct: None };
-        out.push(Asked { place: format!("saved search {}", search.title), question: Question::Records(question) });
+        let question = Search {
+            index: kibana::pattern(search.view),
+            lucene: search.lucene,
+            terms: None,
+            distinct: None,
+        };
+        out.push(Asked {
+            place: format!("saved search {}", search.title),
+            question: Question::Records(question),
+        });
     }
     for dashboard in kibana::dashboards() {
         for chart in dashboard.charts {
@@ -47,7 +55,8 @@ pub(super) fn all() -> anyhow::Result<Vec<Asked>> {
                 Show::OverTime(by) => (Some(by.to_owned()), None),
                 Show::Top(by, distinct) => (Some(by.to_owned()), distinct.map(str::to_owned)),
             };
-            let question = Search { index: kibana::pattern(dashboard.view), lucene: chart.lucene, terms, distinct };
+            let question =
+                Search { index: kibana::pattern(dashboard.view), lucene: chart.lucene, terms, distinct };
             out.push(Asked {
                 place: format!("kibana {}: {}", dashboard.title, chart.title),
                 question: Question::Records(question),
@@ -60,7 +69,10 @@ pub(super) fn all() -> anyhow::Result<Vec<Asked>> {
 fn dashboard(file: &str, board: &Value, out: &mut Vec<Asked>) {
     for mark in board["annotations"]["list"].as_array().into_iter().flatten() {
         if let Some(expr) = mark["expr"].as_str() {
-            out.push(Asked { place: format!("{file}: marks {}", mark["name"]), question: Question::Metrics(filled(expr)) });
+            out.push(Asked {
+                place: format!("{file}: marks {}", mark["name"]),
+                question: Question::Metrics(filled(expr)),
+            });
         }
     }
     for variable in board["templating"]["list"].as_array().into_iter().flatten() {
@@ -87,9 +99,12 @@ fn dashboard(file: &str, board: &Value, out: &mut Vec<Asked>) {
 
 fn search(target: &Value) -> Search {
     let buckets = target["bucketAggs"].as_array().into_iter().flatten();
-    let terms = buckets.filter_map(|agg| (agg["type"] == "terms").then(|| agg["field"].as_str()).flatten()).next();
+    let terms =
+        buckets.filter_map(|agg| (agg["type"] == "terms").then(|| agg["field"].as_str()).flatten()).next();
     let metrics = target["metrics"].as_array().into_iter().flatten();
-    let distinct = metrics.filter_map(|agg| (agg["type"] == "cardinality").then(|| agg["field"].as_str()).flatten()).next();
+    let distinct = metrics
+        .filter_map(|agg| (agg["type"] == "cardinality").then(|| agg["field"].as_str()).flatten())
+        .next();
     Search {
         index: "logs-*",
         lucene: lucene(target["query"].as_str().unwrap_or_default()),

@@ -33,7 +33,8 @@ pub(super) async fn ask(client: &reqwest::Client, url: &str, search: &Search) ->
         "query": { "query_string": { "query": search.lucene, "analyze_wildcard": true } }
     });
     if let Some(field) = &search.terms {
-        let mut inner = json!({ "time": { "date_histogram": { "field": "@timestamp", "fixed_interval": "1m" } } });
+        let mut inner =
+            json!({ "time": { "date_histogram": { "field": "@timestamp", "fixed_interval": "1m" } } });
         if let Some(other) = &search.distinct {
             inner["distinct"] = json!({ "cardinality": { "field": other } });
         }
@@ -46,7 +47,10 @@ pub(super) async fn ask(client: &reqwest::Client, url: &str, search: &Search) ->
     if !status.is_success() || answer["_shards"]["failed"] != 0 {
         let reason = &answer["error"]["root_cause"][0]["reason"];
         let shard = &answer["_shards"]["failures"][0]["reason"]["reason"];
-        return Err(format!("{status}: {}", [reason, shard].iter().find_map(|r| r.as_str()).unwrap_or("no reason given")));
+        return Err(format!(
+            "{status}: {}",
+            [reason, shard].iter().find_map(|r| r.as_str()).unwrap_or("no reason given")
+        ));
     }
     let hits = answer["hits"]["total"]["value"].as_u64().unwrap_or(0);
     let Some(_) = search.terms else { return Ok(usize::try_from(hits).unwrap_or(usize::MAX)) };

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 /// Every metric name that there is.
 pub(super) async fn names(client: &reqwest::Client, url: &str) -> anyhow::Result<Vec<String>> {
-    let answer: Value = client.get(format!("{url}/api/v1/label/__name__/values")).send().await?.json().await?;
+    let answer: Value =
+        client.get(format!("{url}/api/v1/label/__name__/values")).send().await?.json().await?;
     let names = answer["data"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
     Ok(names.collect())
 }
@@ -46,7 +47,9 @@ pub(super) fn unknown<'q>(query: &'q str, emitted: &[String]) -> Vec<&'q str> {
             (false, Some(from)) => {
                 let name = &query[from..at];
                 let ours = ["instrument_", "instrument:", "sightline_", "alertmanager_", "prometheus_"];
-                if ours.iter().any(|prefix| name.starts_with(prefix)) && !emitted.iter().any(|known| known == name) {
+                if ours.iter().any(|prefix| name.starts_with(prefix))
+                    && !emitted.iter().any(|known| known == name)
+                {
                     out.push(name);
                 }
                 start = None;

@@ -81,7 +81,8 @@ impl Kibana {
 
 fn refuse(status: u16, message: impl Into<String>) -> Response {
     let status = StatusCode::from_u16(status).unwrap();
-    (status, json!({ "statusCode": status.as_u16(), "error": "", "message": message.into() }).to_string()).into_response()
+    (status, json!({ "statusCode": status.as_u16(), "error": "", "message": message.into() }).to_string())
+        .into_response()
 }
 
 fn answer(value: Value) -> Response {
@@ -103,7 +104,9 @@ fn write(held: &mut Held, headers: &HeaderMap, body: &Bytes, known: &[&str]) -> 
 }
 
 fn fields(place: &str, value: &Value, known: &[&str]) -> Result<(), Response> {
-    let Some(map) = value.as_object() else { return Err(refuse(400, format!("[{place}]: expected an object"))) };
+    let Some(map) = value.as_object() else {
+        return Err(refuse(400, format!("[{place}]: expected an object")));
+    };
     match map.keys().find(|key| !known.contains(&key.as_str())) {
         Some(key) => Err(refuse(400, format!("[{place}.{key}]: definition for this key is missing"))),
         None => Ok(()),
@@ -124,13 +127,19 @@ const VIEW: [&str; 4] = ["id", "title", "name", "timeFieldName"];
 
 fn given_back(view: &Value) -> Value {
     let mut view = view.clone();
-    for (key, default) in [("sourceFilters", json!([])), ("allowNoIndex", json!(false)), ("version", json!("WzEsMV0="))] {
+    for (key, default) in
+        [("sourceFilters", json!([])), ("allowNoIndex", json!(false)), ("version", json!("WzEsMV0="))]
+    {
         view[key] = default;
     }
     json!({ "data_view": view })
 }
 
-async fn create_view(State(held): State<Shared>, headers: HeaderMap, body: Bytes) -> Result<Response, Response> {
+async fn create_view(
+    State(held): State<Shared>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Response> {
     let mut held = held.lock();
     let value = write(&mut held, &headers, &body, &["data_view", "override"])?;
     fields("data_view", &value["data_view"], &VIEW)?;
@@ -169,7 +178,11 @@ async fn read_default(State(held): State<Shared>) -> Response {
     answer(json!({ "data_view_id": held.lock().default }))
 }
 
-async fn set_default(State(held): State<Shared>, headers: HeaderMap, body: Bytes) -> Result<Response, Response> {
+async fn set_default(
+    State(held): State<Shared>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Response> {
     let mut held = held.lock();
     let value = write(&mut held, &headers, &body, &["data_view_id", "force"])?;
     let id = value["data_view_id"].as_str().unwrap().to_owned();
@@ -202,7 +215,8 @@ async fn import(State(held): State<Shared>, headers: HeaderMap, body: Bytes) -> 
         let object: Value = serde_json::from_str(line).map_err(|error| refuse(400, error.to_string()))?;
         fields("object", &object, &["type", "id", "attributes", "references"])?;
         let missing = object["references"].as_array().into_iter().flatten().find(|reference| {
-            reference["type"] != "index-pattern" || !held.views.contains_key(reference["id"].as_str().unwrap())
+            reference["type"] != "index-pattern"
+                || !held.views.contains_key(reference["id"].as_str().unwrap())
         });
         if let Some(reference) = missing {
             let error = json!({ "type": "missing_references", "references": [reference] });
@@ -239,7 +253,8 @@ async fn put_dashboard(
     body: Bytes,
 ) -> Result<Response, Response> {
     let mut held = held.lock();
-    let known = ["title", "description", "panels", "pinned_panels", "time_range", "query", "filters", "options"];
+    let known =
+        ["title", "description", "panels", "pinned_panels", "time_range", "query", "filters", "options"];
     let value = write(&mut held, &headers, &body, &known)?;
     if value["title"].as_str().is_none_or(str::is_empty) {
         return Err(refuse(400, "[title]: expected a string"));
@@ -266,7 +281,8 @@ async fn put_dashboard(
 fn vis(config: &Value, views: &BTreeMap<String, Value>) -> Result<(), Response> {
     let source = |source: &Value| {
         fields("data_source", source, &["type", "ref_id"])?;
-        let known = source["type"] == "data_view_reference" && views.contains_key(source["ref_id"].as_str().unwrap());
+        let known =
+            source["type"] == "data_view_reference" && views.contains_key(source["ref_id"].as_str().unwrap());
         if known { Ok(()) } else { Err(refuse(400, format!("no data view {source}"))) }
     };
     let terms = |value: &Value| {
