@@ -49,6 +49,7 @@ impl Drops {
         self.count[lane as usize][reason as usize].fetch_add(n, Ordering::Relaxed);
     }
 
+    #[cfg(test)]
     pub(crate) fn total(&self, lane: Lane) -> u64 {
         self.count[lane as usize].iter().map(|c| c.load(Ordering::Relaxed)).sum()
     }

@@ -25,6 +25,7 @@ mod serve;
 mod settings;
 mod subscriber;
 mod tasks;
+pub mod testing;
 mod timed;
 mod traces;
 pub mod wire;

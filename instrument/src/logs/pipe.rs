@@ -108,6 +108,8 @@ impl Pipe {
         self.queued.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Bytes taken and neither sent nor given up.
+    #[cfg(test)]
     pub(crate) fn queued(&self) -> usize {
         self.queued.load(Ordering::Relaxed)
     }
@@ -136,5 +138,23 @@ mod tests {
         assert_eq!(pipe.queued(), 0);
         pipe.push(b"again\n");
         assert_eq!(pipe.queued(), 6);
+    }
+
+    #[test]
+    fn an_hour_without_a_collector_keeps_memory_in_bounds() {
+        let limit = 1 << 20;
+        let pipe = Pipe::new(limit, Arc::default());
+        let line = format!("{}\n", "x".repeat(999));
+        let lines = 3_600 * 50;
+        for _ in 0..lines {
+            pipe.push(line.as_bytes());
+        }
+        let (mut held, mut kept) = (0, 0);
+        pipe.take(|b| {
+            held += b.bytes.capacity();
+            kept += b.lines;
+        });
+        assert!(held <= 2 * limit, "{held} bytes held");
+        assert_eq!(kept + pipe.drops().total(Lane::Logs), lines);
     }
 }

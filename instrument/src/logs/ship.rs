@@ -332,6 +332,51 @@ mod tests {
     }
 
     #[test]
+    fn what_was_emitted_arrived_or_was_counted_through_a_restart() {
+        let collector = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = collector.local_addr().unwrap();
+        let pipe = Arc::new(Pipe::new(4 << 10, Arc::new(Drops::default())));
+        let mut shipper = Shipper::new(LogTarget::Tcp(address.to_string()), pipe.clone());
+        let mut now = Instant::now();
+        let mut emitted = 0;
+        let mut emit = |n: u64| {
+            for _ in 0..n {
+                pipe.push(format!("record {emitted}\n").as_bytes());
+                emitted += 1;
+            }
+        };
+        emit(50);
+        assert!(shipper.ship(now));
+        let mut arrived: Vec<String> = Vec::new();
+        let read = |from: TcpListener, arrived: &mut Vec<String>| {
+            let (stream, _) = from.accept().unwrap();
+            // It ends as a service should: it reads what came, then closes.
+            stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+            arrived.extend(io::BufReader::new(stream).lines().map_while(Result::ok));
+        };
+        read(collector, &mut arrived);
+        assert_eq!(arrived.len(), 50);
+        // Nobody listens: the buffer takes what it can.
+        for _ in 0..10 {
+            emit(100);
+            now += Duration::from_secs(3);
+            shipper.ship(now);
+        }
+        let dropped = pipe.drops().total(Lane::Logs);
+        assert!(dropped > 0 && pipe.queued() <= 4 << 10);
+        let collector = TcpListener::bind(address).unwrap();
+        now += Duration::from_secs(3);
+        assert!(shipper.ship(now));
+        emit(20);
+        assert!(shipper.ship(now));
+        drop(shipper);
+        read(collector, &mut arrived);
+        arrived.sort();
+        arrived.dedup();
+        assert_eq!(arrived.len() as u64 + pipe.drops().total(Lane::Logs), emitted);
+    }
+
+    #[test]
     fn trimming_keeps_whole_lines() {
         assert_eq!(line_start(b"ab\ncd\nef", 4), 3);
         assert_eq!(line_start(b"ab\ncd\n", 6), 6);

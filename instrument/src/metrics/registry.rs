@@ -16,8 +16,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub(crate) struct Series {
     /// Full dotted name with its prefix.
     pub(crate) name: String,
-    /// `service.` or longer, the part of `name` that is not the series' own.
-    pub(crate) prefix_len: usize,
     /// Tags without `#`, those of the identity first.
     pub(crate) tags: String,
     pub(crate) cell: Cell,
@@ -276,7 +274,6 @@ impl Registry {
         }
         let series = Arc::new(Series {
             name: format!("{}{name}", self.prefix),
-            prefix_len: self.prefix.len(),
             tags: all_tags,
             cell,
             announced: AtomicBool::new(false),

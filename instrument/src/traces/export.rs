@@ -125,3 +125,84 @@ fn now_or_never<F: Future>(future: F) -> Option<F::Output> {
         Poll::Pending => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drops::Drops;
+    use crate::ids::SpanIds;
+    use crate::traces::span::{Role, SpanRecord};
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpListener;
+
+    fn item() -> Item {
+        Item::Ours(Box::new(SpanRecord {
+            ids: SpanIds { trace_id: 1, span_id: 2, sampled: true },
+            parent: 0,
+            parent_remote: false,
+            role: Role::Client,
+            start_ns: 1,
+            duration_ns: 1,
+            error: None,
+            operation: Arc::default(),
+            request: None,
+            status: 0,
+            response_bytes: 0,
+            attributes: Vec::new(),
+        }))
+    }
+
+    /// Answers one request with this status and returns the length of its body.
+    fn answer(listener: &TcpListener, status: &str) -> usize {
+        let mut stream = BufReader::new(listener.accept().unwrap().0);
+        let (mut line, mut length) = (String::new(), 0);
+        loop {
+            line.clear();
+            stream.read_line(&mut line).unwrap();
+            if line == "\r\n" {
+                break;
+            }
+            if let Some(value) = line.strip_prefix("content-length: ") {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).unwrap();
+        write!(stream.get_mut(), "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+        body.len()
+    }
+
+    #[test]
+    fn spans_wait_for_a_collector_in_bounds_and_refusals_are_counted() {
+        let held = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = held.local_addr().unwrap();
+        drop(held);
+        let drops = Arc::new(Drops::default());
+        let queue = Arc::new(Queue::new(10, true, drops.clone()));
+        let endpoint = format!("http://{address}/v1/traces");
+        let mut exporter = Exporter::new(&Settings::new("svc"), &endpoint, queue.clone()).unwrap();
+        let mut now = Instant::now();
+        for _ in 0..25 {
+            queue.push(item());
+        }
+        assert!(!exporter.export(now), "nobody listens");
+        assert_eq!(drops.all().collect::<Vec<_>>(), [("spans", "buffer_full", 15)]);
+
+        let collector = TcpListener::bind(address).unwrap();
+        let busy = std::thread::spawn(move || {
+            let sizes = (answer(&collector, "503 Busy"), answer(&collector, "200 OK"));
+            (sizes, answer(&collector, "400 Bad"))
+        });
+        now += Duration::from_secs(6);
+        assert!(!exporter.export(now), "too busy");
+        now += Duration::from_secs(6);
+        assert!(exporter.export(now));
+        for _ in 0..3 {
+            queue.push(item());
+        }
+        assert!(exporter.export(now));
+        let ((first, again), _) = busy.join().unwrap();
+        assert_eq!(first, again, "the same batch");
+        assert_eq!(drops.all().collect::<Vec<_>>(), [("spans", "buffer_full", 15), ("spans", "refused", 3)]);
+    }
+}

@@ -1,0 +1,292 @@
+//! For the tests of a service: captures everything that it would send, with a clock that stands still.
+//!
+//! ```
+//! use axum::{Router, body::Body, http::Request, routing::get};
+//! use sightline_instrument::{assert_metric, testing::Capture};
+//! use tower::ServiceExt;
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! let capture = Capture::new("kittens");
+//! let app = Router::new().route("/list", get(|| async { "Felix" })).layer(capture.service().layer());
+//! let request = Request::get("/list").body(Body::empty()).unwrap();
+//! let answer = capture.run(app.oneshot(request)).await.unwrap();
+//! capture.run(axum::body::to_bytes(Body::new(answer.into_body()), 100)).await.unwrap();
+//!
+//! assert_metric!(capture, "handlers.list.success", 1);
+//! assert_eq!(capture.logs()[0]["status"], 200);
+//! assert_eq!(capture.spans()[0].name, "GET /list");
+//! # });
+//! ```
+
+use crate::clock::Clock;
+use crate::current::{self, Scope};
+use crate::health::Health;
+use crate::ids::{IdSource, hex16, hex32};
+use crate::instrument::Instrument;
+use crate::metrics::{render, series::Samples};
+use crate::settings::Settings;
+use crate::traces::queue::Item;
+use crate::traces::span::{Role, SpanRecord, Value};
+use crate::{panics, subscriber};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+use tracing_core::Dispatch;
+use tracing_subscriber::{Registry, layer::SubscriberExt};
+
+/// A service whose telemetry goes nowhere but here. Ids count up from 1, and the clock starts at 2026-01-02T03:04:05Z and
+/// moves by [`Capture::advance`] alone.
+#[derive(Debug)]
+pub struct Capture {
+    instrument: Instrument,
+    scope: Arc<Scope>,
+    dispatch: Dispatch,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    lines: Vec<String>,
+    counters: BTreeMap<String, u64>,
+    gauges: BTreeMap<String, f64>,
+    timings: BTreeMap<String, Vec<f64>>,
+    logs: Vec<serde_json::Value>,
+    spans: Vec<Span>,
+}
+
+/// A finished span.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Span {
+    /// `GET /list`, `sqlite select_kittens`, or what the service called it.
+    pub name: String,
+    /// `server`, `client` or `internal`.
+    pub kind: &'static str,
+    /// 32 hexadecimal digits.
+    pub trace_id: String,
+    /// 16 hexadecimal digits.
+    pub span_id: String,
+    /// Of the span above it, also when that is in another service.
+    pub parent_id: Option<String>,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// By name, as text.
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl Capture {
+    /// A service of this name with the default settings.
+    pub fn new(service: &str) -> Self {
+        Capture::with(service, |_| {})
+    }
+
+    /// A service with settings of its own.
+    pub fn with(service: &str, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings::new(service);
+        settings.environment = "test".to_owned();
+        settings.host = "testhost".to_owned();
+        change(&mut settings);
+        let ids = IdSource::Counting(AtomicU64::new(0));
+        let instrument = Instrument::build(settings, Health::default(), Clock::stopped(), ids, true);
+        panics::install_hook();
+        let dispatch = Dispatch::new(Registry::default().with(subscriber::layers(&instrument)));
+        let scope = Arc::new(Scope::new(instrument.clone(), None, None));
+        Capture { instrument, scope, dispatch, seen: Mutex::default() }
+    }
+
+    /// The service: for its layer, its health, its settings.
+    pub fn service(&self) -> &Instrument {
+        &self.instrument
+    }
+
+    /// Runs a future whose telemetry is captured. Tasks that it spawns are captured if they are spawned by
+    /// [`crate::spawn`] and [`crate::spawn_blocking`], as far as they use this crate.
+    pub async fn run<F: Future>(&self, future: F) -> F::Output {
+        let mut future = std::pin::pin!(future);
+        poll_fn(|cx| self.call(|| future.as_mut().poll(cx))).await
+    }
+
+    /// Runs a closure whose telemetry is captured.
+    pub fn call<R>(&self, work: impl FnOnce() -> R) -> R {
+        let _entered = current::enter(Some(self.scope.clone()));
+        tracing::dispatcher::with_default(&self.dispatch, || {
+            metrics::with_local_recorder(&self.instrument.0.recorder, work)
+        })
+    }
+
+    /// Moves the clock on.
+    pub fn advance(&self, by: Duration) {
+        self.instrument.0.clock.advance(by);
+    }
+
+    /// All StatsD lines so far, sorted; a line is rendered each time this or another method looks.
+    pub fn metrics(&self) -> Vec<String> {
+        let seen = self.look();
+        let mut lines = seen.lines.clone();
+        lines.sort();
+        lines
+    }
+
+    /// The sum of a counter over all tags; `name` without the service: `handlers.list.success`. `None` if it was never
+    /// named.
+    pub fn counter(&self, name: &str) -> Option<u64> {
+        self.look().counters.get(name).copied()
+    }
+
+    /// The last value of a gauge.
+    pub fn gauge(&self, name: &str) -> Option<f64> {
+        self.look().gauges.get(name).copied()
+    }
+
+    /// All values of a timer or histogram; timers in milliseconds.
+    pub fn timings(&self, name: &str) -> Vec<f64> {
+        self.look().timings.get(name).cloned().unwrap_or_default()
+    }
+
+    /// All log records, in the order of their writing as far as one thread is concerned; panic reports included.
+    pub fn logs(&self) -> Vec<serde_json::Value> {
+        self.look().logs.clone()
+    }
+
+    /// All finished spans.
+    pub fn spans(&self) -> Vec<Span> {
+        self.look().spans.clone()
+    }
+
+    /// Forgets what waits in the buffers without reading it: for benchmarks.
+    pub fn empty(&self) {
+        self.instrument.0.logs.take(|batch| self.instrument.0.logs.settle(batch.bytes.len()));
+        let spans = self.instrument.0.spans.take();
+        self.instrument.0.spans.settle(spans.len());
+    }
+
+    fn look(&self) -> parking_lot::MutexGuard<'_, Seen> {
+        let mut seen = self.seen.lock();
+        while panics::write_next(&self.instrument, None) {}
+        let mut lines = Vec::new();
+        render::flush(&self.instrument.0.metrics, &mut Samples::default(), &mut String::new(), |line| {
+            lines.push(line.to_owned());
+        });
+        let mut direct = String::new();
+        self.instrument.0.sink.take(&mut direct);
+        lines.extend(direct.lines().map(str::to_owned));
+        let prefix = &self.instrument.0.identity.metric_prefix;
+        for line in lines {
+            seen.metric(&line, prefix);
+            seen.lines.push(line);
+        }
+        self.instrument.0.logs.take(|batch| {
+            self.instrument.0.logs.settle(batch.bytes.len());
+            for line in batch.bytes.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
+                let record = serde_json::from_slice(line)
+                    .unwrap_or_else(|_| serde_json::Value::String(String::from_utf8_lossy(line).into_owned()));
+                seen.logs.push(record);
+            }
+        });
+        let spans = self.instrument.0.spans.take();
+        self.instrument.0.spans.settle(spans.len());
+        seen.spans.extend(spans.iter().map(span));
+        seen
+    }
+}
+
+impl Seen {
+    fn metric(&mut self, line: &str, prefix: &str) {
+        let mut fields = line.split('|');
+        let (Some(head), Some(letter)) = (fields.next(), fields.next()) else { return };
+        let mut parts = head.split(':');
+        let name = parts.next().unwrap_or_default();
+        let name = name.strip_prefix(prefix).unwrap_or(name).to_owned();
+        let values: Vec<f64> = parts.filter_map(|v| v.parse().ok()).collect();
+        match letter {
+            "c" => *self.counters.entry(name).or_default() += values.iter().sum::<f64>() as u64,
+            "g" => {
+                if let Some(last) = values.last() {
+                    self.gauges.insert(name, *last);
+                }
+            }
+            _ => self.timings.entry(name).or_default().extend(values),
+        }
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn span(item: &Item) -> Span {
+    match item {
+        Item::Ours(span) => ours(span),
+        #[cfg(feature = "otlp")]
+        Item::Otel(span) => theirs(span),
+    }
+}
+
+fn ours(span: &SpanRecord) -> Span {
+    let attributes = span.attributes().into_iter().map(|(key, value)| {
+        let value = match value {
+            Value::Text(text) => text,
+            Value::Int(int) => int.to_string(),
+        };
+        (key.into_owned(), value)
+    });
+    Span {
+        name: span.name(),
+        kind: match span.role {
+            Role::Server => "server",
+            Role::Client => "client",
+            Role::Internal => "internal",
+        },
+        trace_id: text(&hex32(span.ids.trace_id)),
+        span_id: text(&hex16(span.ids.span_id)),
+        parent_id: (span.parent != 0).then(|| text(&hex16(span.parent))),
+        error: span.error.as_ref().map(|e| e.to_string()),
+        attributes: attributes.collect(),
+    }
+}
+
+#[cfg(feature = "otlp")]
+fn theirs(span: &opentelemetry_sdk::trace::SpanData) -> Span {
+    use opentelemetry::trace::{SpanId, SpanKind, Status};
+    Span {
+        name: span.name.to_string(),
+        kind: match span.span_kind {
+            SpanKind::Server => "server",
+            SpanKind::Client => "client",
+            _ => "internal",
+        },
+        trace_id: span.span_context.trace_id().to_string(),
+        span_id: span.span_context.span_id().to_string(),
+        parent_id: (span.parent_span_id != SpanId::INVALID).then(|| span.parent_span_id.to_string()),
+        error: match &span.status {
+            Status::Error { description } => Some(description.to_string()),
+            _ => None,
+        },
+        attributes: span.attributes.iter().map(|kv| (kv.key.to_string(), kv.value.to_string())).collect(),
+    }
+}
+
+/// Asserts what a counter of a [`Capture`] has come to, and shows all metrics if it has not.
+///
+/// ```
+/// use sightline_instrument::{assert_metric, counter, testing::Capture};
+/// let capture = Capture::new("kittens");
+/// capture.call(|| counter("cache", "kittens", "hit").increment(2));
+/// assert_metric!(capture, "cache.kittens.hit", 2);
+/// ```
+#[macro_export]
+macro_rules! assert_metric {
+    ($capture:expr, $name:expr, $value:expr) => {
+        let found = $capture.counter($name);
+        assert!(
+            found == Some($value),
+            "the counter {} is {found:?}, not {}; there are:\n{}",
+            $name,
+            $value,
+            $capture.metrics().join("\n")
+        );
+    };
+}
