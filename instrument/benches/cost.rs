@@ -28,7 +28,9 @@ fn metrics(c: &mut Criterion) {
             b.iter(|| counter(black_box("cache"), "kittens", "hit").increment(1));
         });
         group.bench_function("handler(..).called()", |b| b.iter(|| handler(black_box("list")).called()));
-        group.bench_function("counter, facade", |b| b.iter(|| metrics::counter!("cache.kittens.hit").increment(1)));
+        group.bench_function("counter, facade", |b| {
+            b.iter(|| metrics::counter!("cache.kittens.hit").increment(1))
+        });
     });
     let held = capture.call(|| timer("sqlite", "select"));
     group.bench_function("timer, held", |b| b.iter(|| held.record(black_box(Duration::from_micros(750)))));
@@ -39,7 +41,9 @@ fn metrics(c: &mut Criterion) {
     });
     let client =
         cadence::StatsdClient::builder("bench", cadence::NopMetricSink).with_tag("host", "a").build();
-    group.bench_function("stock: cadence counter", |b| b.iter(|| client.count(black_box("cache.kittens.hit"), 1)));
+    group.bench_function("stock: cadence counter", |b| {
+        b.iter(|| client.count(black_box("cache.kittens.hit"), 1))
+    });
     group.finish();
 }
 

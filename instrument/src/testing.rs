@@ -181,8 +181,9 @@ impl Capture {
         self.instrument.0.logs.take(|batch| {
             self.instrument.0.logs.settle(batch.bytes.len());
             for line in batch.bytes.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
-                let record = serde_json::from_slice(line)
-                    .unwrap_or_else(|_| serde_json::Value::String(String::from_utf8_lossy(line).into_owned()));
+                let record = serde_json::from_slice(line).unwrap_or_else(|_| {
+                    serde_json::Value::String(String::from_utf8_lossy(line).into_owned())
+                });
                 seen.logs.push(record);
             }
         });

@@ -168,7 +168,8 @@ mod tests {
         }
         let mut body = vec![0; length];
         stream.read_exact(&mut body).unwrap();
-        write!(stream.get_mut(), "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+        write!(stream.get_mut(), "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            .unwrap();
         body.len()
     }
 

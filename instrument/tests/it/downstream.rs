@@ -17,7 +17,12 @@ async fn a_trace_has_depth_through_two_services() {
     let capture = Capture::new("svc");
     let layer = capture.service().layer();
     let inner = Router::new()
-        .route("/kittens", get(|| async { timed("sqlite", "select", async { Err::<(), _>("locked") }).await.is_err().to_string() }))
+        .route(
+            "/kittens",
+            get(|| async {
+                timed("sqlite", "select", async { Err::<(), _>("locked") }).await.is_err().to_string()
+            }),
+        )
         .layer(layer.clone());
     let outer = Router::new()
         .route(

@@ -144,5 +144,6 @@ async fn a_request_emits_metrics_a_record_and_spans_under_one_id() {
                 "url.query": "page=2&token=[redacted]",
                 "url.scheme": "http",
             },
-        }"#]].assert_eq(&spans.join("\n"));
+        }"#]]
+    .assert_eq(&spans.join("\n"));
 }

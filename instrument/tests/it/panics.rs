@@ -18,8 +18,7 @@ async fn call(capture: &Capture, path: &str) -> (StatusCode, usize) {
         .route("/thread", get(|| async { spawn_blocking(|| fall(3)).await.is_err().to_string() }))
         .route("/quiet", get(|| async { std::panic::resume_unwind(Box::new("no hook")) as () }))
         .layer(capture.service().layer());
-    let request =
-        Request::get(path).header("x-request-id", "req-9").body(Body::empty()).unwrap();
+    let request = Request::get(path).header("x-request-id", "req-9").body(Body::empty()).unwrap();
     let answer = capture.run(app.oneshot(request)).await.unwrap();
     let status = answer.status();
     let body = capture.run(to_bytes(Body::new(answer.into_body()), 100)).await.unwrap();

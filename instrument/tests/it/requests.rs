@@ -127,8 +127,7 @@ async fn a_panic_in_the_body_breaks_the_connection_and_is_one_panic() {
     let task = tokio::spawn(async move { answer(&inside, get_path("/falls")).await });
     assert!(task.await.unwrap_err().is_panic());
     assert_eq!(outcomes(&capture, "falls"), [1, 0, 0, 1]);
-    let reports: Vec<_> =
-        capture.logs().into_iter().filter(|r| r["event.dataset"] == "svc.panic").collect();
+    let reports: Vec<_> = capture.logs().into_iter().filter(|r| r["event.dataset"] == "svc.panic").collect();
     assert_eq!(reports.len(), 1);
     assert_eq!(reports[0]["error.message"], "the body fell");
 }
