@@ -1,0 +1,161 @@
+// Each page as a person uses it, on live data.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { demo, eventually, launch, picture, tab, violations } from './support.mjs';
+
+let agent;
+let browser;
+
+before(async () => {
+  [agent, browser] = await Promise.all([demo(), launch()]);
+  const get = async (path) => (await fetch(agent.url + path)).json();
+  // Long enough for rates to exist and for the first panic of the mixture.
+  await eventually('rates, traces and a panic', async () => {
+    const rate = await get(`/api/v1/query?query=${encodeURIComponent('sum(rate(instrument_outcomes_total[1m]))')}`);
+    const [traces, panics] = [await get('/api/v2/traces?limit=5&lookback=3600000'), await get(`/api/panics?from=${Date.now() - 3600000}&to=${Date.now()}`)];
+    return rate.data.result.length && traces.length && panics.groups.length;
+  }, 120);
+});
+
+after(async () => {
+  await browser?.close();
+  await agent?.stop();
+});
+
+async function open(path, options) {
+  const page = await tab(browser, agent.url, options);
+  await page.goto(agent.url + path, { waitUntil: 'load' });
+  return page;
+}
+
+/** Nothing went wrong and nobody is shut out. */
+async function close(page) {
+  assert.deepEqual(await violations(page), []);
+  assert.deepEqual(page.wrong, []);
+  await page.close();
+}
+
+describe('the page', { concurrency: false }, () => {
+  test('home lists the service with its figures', async () => {
+    const page = await open('/');
+    const row = page.locator('tbody tr', { hasText: 'kittenserver' });
+    await row.waitFor();
+    await page.waitForFunction(() => [...document.querySelectorAll('tbody tr')].some((tr) => / (ms|s)$/.test(tr.cells[4].textContent)));
+    const cells = await row.locator('th, td').allTextContents();
+    assert.ok(parseFloat(cells[2]) > 0, `a rate: ${cells}`);
+    assert.match(cells[1], /ok|degraded|failed/);
+    assert.match(cells[3], /%$/);
+    await picture(page, 'home');
+    await close(page);
+  });
+
+  test('a query as people type it finds the POSTs that succeeded', async () => {
+    const page = await open('/logs');
+    await page.locator('.record').first().waitFor();
+    await page.getByRole('searchbox').fill('status:200 AND method:POST');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/q=status/);
+    await page.locator('.record').first().waitFor();
+    await page.locator('.line').first().click();
+    const fields = await page.locator('.fields').first().innerText();
+    assert.match(fields, /status\s+200/);
+    assert.match(fields, /method\s+POST/);
+    await picture(page, 'logs');
+    await close(page);
+  });
+
+  test('a mistake in a query is explained', async () => {
+    const page = await open('/logs?q=status:%5B200%20TO');
+    const alert = page.getByRole('alert');
+    await alert.waitFor();
+    assert.ok((await alert.textContent()).length > 10);
+    // The refused request itself is in the console; nothing else is.
+    page.wrong = page.wrong.filter((line) => !line.includes('status of 400'));
+    await close(page);
+  });
+
+  test('a value of the side bar narrows the search', async () => {
+    const page = await open('/logs');
+    await page.locator('aside button.link').first().click();
+    await page.waitForURL(/q=/);
+    await page.locator('.record').first().waitFor();
+    await close(page);
+  });
+
+  test('from a panic to its trace, its logs and its metrics', async () => {
+    const page = await open('/panics');
+    const panic = page.locator('.panic').first();
+    await panic.waitFor();
+    if (!(await panic.locator('details').evaluate((d) => d.open))) await panic.locator('summary').click();
+    assert.match(await panic.locator('pre.stack').innerText(), /kittenserver/);
+    await picture(page, 'panics');
+    await panic.getByRole('link', { name: 'trace', exact: true }).click();
+    await page.locator('.waterfall .span').first().waitFor();
+    await page.locator('.records .record').first().waitFor();
+    assert.ok(await page.locator('.badge.failed').count());
+    await picture(page, 'trace-of-a-panic');
+    assert.deepEqual(await violations(page), []);
+    await page.getByRole('link', { name: /logs of this request/ }).click();
+    await page.waitForURL(/logs\?.*request_id/);
+    await page.locator('.record').first().waitFor();
+    await page.goBack();
+    await page.getByRole('link', { name: /metrics of/ }).click();
+    await page.locator('.card canvas').first().waitFor();
+    await close(page);
+  });
+
+  test('a trace with depth is a waterfall that closes and opens', async () => {
+    const page = await open('/traces?name=get%20/upstream&from=now-1h');
+    await page.locator('tbody a').first().click();
+    await page.locator('.waterfall .span').nth(2).waitFor();
+    const before = await page.locator('.waterfall .span').count();
+    await picture(page, 'trace');
+    await page.getByRole('button', { name: 'children' }).first().click();
+    assert.ok((await page.locator('.waterfall .span').count()) < before);
+    await close(page);
+  });
+
+  test('metrics are drawn, by card and by query', async () => {
+    const page = await open('/explore');
+    await page.locator('.card canvas').first().waitFor();
+    await page.getByRole('searchbox').fill('sum by (segment) (rate(instrument_calls_total[1m]))');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/expr=/);
+    await page.locator('.card canvas').first().waitFor();
+    await picture(page, 'metrics');
+    await close(page);
+  });
+
+  test('the agent shows its ledger', async () => {
+    const page = await open('/agent');
+    await page.locator('tbody tr', { hasText: 'spans' }).first().waitFor();
+    await picture(page, 'agent');
+    await close(page);
+  });
+
+  test('keys go where they say', async () => {
+    const page = await open('/');
+    await page.locator('tbody tr').first().waitFor();
+    await page.keyboard.press('g');
+    await page.keyboard.press('l');
+    await page.waitForURL(/\/logs/);
+    await page.keyboard.press('/');
+    assert.equal(await page.evaluate(() => document.activeElement.type), 'search');
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('?');
+    await page.getByRole('dialog').waitFor();
+    await close(page);
+  });
+
+  for (const path of ['/', '/logs', '/traces', '/panics', '/explore', '/agent']) {
+    test(`${path} works in the dark and on a phone`, async () => {
+      const page = await open(path, { colorScheme: 'dark', viewport: { width: 360, height: 740 } });
+      await page.locator('h1').waitFor();
+      await page.waitForLoadState('networkidle').catch(() => {});
+      const width = await page.evaluate(() => document.documentElement.scrollWidth);
+      assert.ok(width <= 360, `the page is ${width} px wide`);
+      await picture(page, `phone-${path.slice(1) || 'home'}`);
+      await close(page);
+    });
+  }
+});
