@@ -10,7 +10,12 @@ use clap::{Parser, Subcommand};
 use anyhow::Context;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::config::{self, Config, ProcessEnv};
+use crate::client::Target;
+use crate::config::{self, Config, Loaded, ProcessEnv};
+#[cfg(feature = "demo")]
+use crate::demo;
+use crate::export::dead_letters;
+use crate::metrics::explain;
 use crate::run::{self, Agent};
 use crate::telemetry;
 
@@ -30,10 +35,26 @@ struct Cli {
 enum Command {
     /// Run the agent
     Run(Run),
-    /// Check a configuration file and say what it means, without starting anything
+    /// Check a configuration file and say what is wrong with it, without starting anything
     Check(Check),
     /// Give Elasticsearch and Kibana what the stack needs: templates, retention, users, data views, dashboards
     Setup(crate::setup::Args),
+    /// Say what a StatsD name becomes, and which rule decides it
+    Explain(Explain),
+    /// Ask a running agent whether it is ready; exit 0 if it is
+    Health(Target),
+    /// List, show, replay or drop what a back end refused for good
+    Dlq(Dlq),
+    /// Run the agent with a sample service and its traffic, on the embedded store
+    #[cfg(feature = "demo")]
+    Demo(demo::Args),
+    /// The sample service itself
+    #[cfg(feature = "demo")]
+    #[command(hide = true, disable_help_flag = true)]
+    Kittenserver {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -44,6 +65,24 @@ struct Run {
     /// Print the whole configuration as it would be used, and exit
     #[arg(long)]
     print_config: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct Explain {
+    /// The configuration file whose rules hold
+    #[arg(long, short, value_name = "FILE", env = "SIGHTLINE_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    args: explain::Args,
+}
+
+#[derive(Debug, clap::Args)]
+struct Dlq {
+    /// The configuration file of the agent whose dead letters are meant
+    #[arg(long, short, value_name = "FILE", env = "SIGHTLINE_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    args: dead_letters::cli::Args,
 }
 
 #[derive(Debug, clap::Args)]
@@ -83,11 +122,38 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
                 say(&serde_saphyr::to_string(&loaded.settings)?);
                 return Ok(ExitCode::SUCCESS);
             }
-            telemetry::install_log();
-            runtime()?.block_on(serve(loaded.settings))?;
+            telemetry::install_log("info,tantivy=warn");
+            runtime()?.block_on(serve(loaded))?;
+        }
+        Command::Explain(explain) => {
+            let config = config::load(explain.config.as_deref(), &ProcessEnv)?.settings;
+            let rules = run::mapping_source(&config.metrics, &config.mapping).read();
+            let rules = rules.map_err(|note| anyhow::anyhow!("{note}"))?;
+            explain::main(&explain.args, rules, &mut std::io::stdout().lock())?;
+        }
+        Command::Health(target) => return runtime()?.block_on(health(&target)),
+        Command::Dlq(dlq) => {
+            let config = config::load(dlq.config.as_deref(), &ProcessEnv)?.settings;
+            let folder = config.data_dir.join("dead_letters");
+            dead_letters::cli::main(&dlq.args, &folder, &config.dead_letters, &mut std::io::stdout().lock())?;
+        }
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => {
+            telemetry::install_log("warn");
+            runtime()?.block_on(demo::main(args, |line| say(&format!("{line}\n"))))?;
+        }
+        #[cfg(feature = "demo")]
+        Command::Kittenserver { args } => {
+            return Ok(kittenserver::main(std::iter::once("kittenserver".into()).chain(args)));
         }
         Command::Check(check) => {
-            config::load(Some(&check.config), &ProcessEnv)?;
+            let config = config::load(Some(&check.config), &ProcessEnv)?.settings;
+            let rules = run::mapping_source(&config.metrics, &config.mapping).read();
+            let rules = rules
+                .map_err(|note| config::Error { place: note.source.clone(), reason: note.to_string() })?;
+            for note in rules.mapping.iter().flat_map(|mapping| &mapping.warnings) {
+                say(&format!("warning: {note}\n"));
+            }
             say(&format!("{}: ok\n", check.config.display()));
         }
         Command::Setup(setup) => return crate::setup::run(&setup),
@@ -96,14 +162,20 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 /// The agent from start to stop.
-async fn serve(config: Config) -> anyhow::Result<()> {
-    let agent = Agent::start(config).await?;
-    tracing::info!(web = %agent.addresses().web, version = env!("CARGO_PKG_VERSION"), "sightline is running");
+async fn serve(loaded: Loaded<Config>) -> anyhow::Result<()> {
+    let agent = Agent::start(loaded).await?;
+    tracing::info!(web = %agent.web(), version = env!("CARGO_PKG_VERSION"), "sightline is running");
     run::asked_to_stop().await;
     tracing::info!("stopping: draining what was received");
     agent.stop(DRAIN).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+async fn health(target: &Target) -> anyhow::Result<ExitCode> {
+    let (status, body) = target.get("/-/ready").await?;
+    say(&format!("{}\n", String::from_utf8_lossy(&body).trim_end()));
+    Ok(if status == 200 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn runtime() -> anyhow::Result<Runtime> {

@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::export::{dead_letters, elasticsearch, zipkin};
 use crate::metrics::mapping::file::File;
-use crate::{metrics, web};
+#[cfg(feature = "embedded")]
+use crate::store;
+use crate::{logs, metrics, queue, web};
 
 pub mod source;
 
@@ -23,6 +26,19 @@ pub struct Config {
     pub metrics: metrics::Settings,
     /// Mapping rules of statsd_exporter's kind, here instead of in a file of their own (`metrics.mapping`).
     pub mapping: File,
+    /// The logs lane: lines in, records out.
+    pub logs: logs::Settings,
+    /// The disk queue of each lane.
+    pub queue: queue::Settings,
+    /// What back ends refused for good.
+    pub dead_letters: dead_letters::Settings,
+    /// Where log records go; without an address into the embedded store.
+    pub elasticsearch: elasticsearch::Settings,
+    /// Where spans go; without an address into the embedded store.
+    pub zipkin: zipkin::Settings,
+    /// The embedded store, for what has no back end.
+    #[cfg(feature = "embedded")]
+    pub store: store::Settings,
 }
 
 impl Default for Config {
@@ -32,6 +48,13 @@ impl Default for Config {
             web: web::Settings::default(),
             metrics: metrics::Settings::default(),
             mapping: File::default(),
+            logs: logs::Settings::default(),
+            queue: queue::Settings::default(),
+            dead_letters: dead_letters::Settings::default(),
+            elasticsearch: elasticsearch::Settings::default(),
+            zipkin: zipkin::Settings::default(),
+            #[cfg(feature = "embedded")]
+            store: store::Settings::default(),
         }
     }
 }
@@ -45,6 +68,16 @@ fn default_data_dir() -> PathBuf {
     home.join("sightline")
 }
 
+/// Variables of the field's own names, each with the key that it sets unless the file does.
+const WELL_KNOWN: [(&str, &str); 6] = [
+    ("ELASTICSEARCH_URL", "elasticsearch.urls"),
+    ("ELASTICSEARCH_API_KEY", "elasticsearch.auth.api_key"),
+    ("ELASTICSEARCH_USERNAME", "elasticsearch.auth.username"),
+    ("ELASTICSEARCH_PASSWORD", "elasticsearch.auth.password"),
+    ("ZIPKIN_URL", "zipkin.urls"),
+    ("ENVIRONMENT", "logs.environment"),
+];
+
 /// Reads `path`, or nothing, and lays the environment on top.
 pub fn load(path: Option<&Path>, env: &(impl Env + ?Sized)) -> Result<Loaded<Config>, Error> {
     let (file, text) = match path {
@@ -56,5 +89,40 @@ pub fn load(path: Option<&Path>, env: &(impl Env + ?Sized)) -> Result<Loaded<Con
             (file, text)
         }
     };
-    source::load(&file, &text, env)
+    source::load(&file, &text, env, &WELL_KNOWN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FixedEnv, load};
+
+    #[test]
+    fn the_environment_alone_configures_it() {
+        let env = [("ELASTICSEARCH_URL", "http://a:9200,http://b:9200"), ("ZIPKIN_URL", "http://z:9411")];
+        let config = load(None, &FixedEnv(&env)).unwrap().settings;
+        assert_eq!(config.elasticsearch.urls, ["http://a:9200", "http://b:9200"]);
+        assert_eq!(config.zipkin.urls, ["http://z:9411"]);
+    }
+
+    #[test]
+    fn a_file_wins_over_well_known_names_and_loses_to_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("s.yaml");
+        std::fs::write(&file, "elasticsearch: {urls: ['http://file:9200']}\n").unwrap();
+        let urls =
+            |env: &[(&str, &str)]| load(Some(&file), &FixedEnv(env)).unwrap().settings.elasticsearch.urls;
+        assert_eq!(urls(&[("ELASTICSEARCH_URL", "http://env:9200")]), ["http://file:9200"]);
+        assert_eq!(urls(&[("SIGHTLINE_ELASTICSEARCH__URLS", "http://ours:9200")]), ["http://ours:9200"]);
+    }
+
+    /// Rules in the configuration remember their lines; that must not keep the environment out.
+    #[test]
+    fn mapping_rules_and_variables_go_together() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("s.yaml");
+        std::fs::write(&file, "mapping: {mappings: [{match: a.*, name: b}]}\n").unwrap();
+        let loaded = load(Some(&file), &FixedEnv(&[("SIGHTLINE_METRICS__TTL", "5m")])).unwrap();
+        assert_eq!(loaded.settings.mapping.mappings.unwrap().len(), 1);
+        assert_eq!(loaded.settings.metrics.ttl.to_string(), "5m");
+    }
 }

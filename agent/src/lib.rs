@@ -5,6 +5,8 @@
 pub mod cli;
 pub mod client;
 pub mod config;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod export;
 pub mod hooks;
 pub mod json;

@@ -30,6 +30,7 @@ pub fn install_metrics() {
 pub fn render() -> String {
     let Some(handle) = METRICS.get() else { return String::new() };
     handle.run_upkeep();
+    crate::ledger::publish();
     process();
     handle.render()
 }
@@ -54,9 +55,9 @@ fn process() {
     }
 }
 
-/// Sends the agent's own log to stderr, filtered by `RUST_LOG` (default `info`).
-pub fn install_log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,tantivy=warn"));
+/// Sends the agent's own log to stderr, filtered by `RUST_LOG` or else by `usual`.
+pub fn install_log(usual: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     // A second call, as tests make, keeps the first subscriber.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }

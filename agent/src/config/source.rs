@@ -137,6 +137,13 @@ pub struct Loaded<T> {
     written: Value,
 }
 
+impl<T> From<T> for Loaded<T> {
+    /// Settings of a program's own making: nothing counts as asked for.
+    fn from(settings: T) -> Self {
+        Loaded { settings, written: Value::Null }
+    }
+}
+
 impl<T> Loaded<T> {
     /// Whether the file or the environment sets `path` (`web.listen`). A default that does not work out can be
     /// given up with a warning; what was asked for cannot.
@@ -146,8 +153,14 @@ impl<T> Loaded<T> {
 }
 
 /// Reads `text` (expanded) and lays the variables of [`PREFIX`] over it. A variable for a key that does not
-/// exist is an error, as it is in the file.
-pub fn load<T>(file: &str, text: &str, env: &(impl Env + ?Sized)) -> Result<Loaded<T>, Error>
+/// exist is an error, as it is in the file. `well_known` are pairs of a variable and a key: such a variable
+/// counts where neither the file nor one of [`PREFIX`] says anything.
+pub fn load<T>(
+    file: &str,
+    text: &str,
+    env: &(impl Env + ?Sized),
+    well_known: &[(&str, &str)],
+) -> Result<Loaded<T>, Error>
 where
     T: DeserializeOwned + Default,
 {
@@ -156,16 +169,36 @@ where
     let mut written: Value = parse(file, &text)?;
     let mut variables: Vec<_> = env.all().into_iter().filter(|(k, _)| k.starts_with(PREFIX)).collect();
     variables.sort();
+    // The agent's own command line knows these two; they are no settings.
+    variables.retain(|(name, _)| {
+        !matches!(name.as_str(), "SIGHTLINE_CONFIG" | "SIGHTLINE_URL" | "SIGHTLINE_TOKEN")
+    });
+    let mut given: Vec<(String, Vec<String>, String)> = Vec::new();
+    for (name, key) in well_known {
+        let path: Vec<String> = key.split('.').map(str::to_owned).collect();
+        let silent = path.iter().try_fold(&written, |tree, key| tree.get(key)).is_none();
+        if let Some(text) = env.get(name).filter(|text| silent && !text.is_empty()) {
+            given.push(((*name).to_owned(), path, text));
+        }
+    }
     for (name, text) in variables {
-        let path: Vec<String> = name[PREFIX.len()..].split("__").map(str::to_ascii_lowercase).collect();
+        let path = name[PREFIX.len()..].split("__").map(str::to_ascii_lowercase).collect();
+        given.push((name, path, text));
+    }
+    for (name, path, text) in given {
         let error = |reason: String| Error { place: name.clone(), reason };
         set(&mut written, &path, scalar(&text)).map_err(error)?;
         settings = match serde_json::from_value(written.clone()) {
             Ok(settings) => settings,
-            // A number was meant as text: a password of digits, say.
+            // A number was meant as text (a password of digits, say), or text as a list.
             Err(first) => {
-                set(&mut written, &path, Value::String(text.clone())).map_err(error)?;
-                serde_json::from_value(written.clone()).map_err(|_| error(first.to_string()))?
+                let list = text.split(',').map(|item| Value::String(item.trim().to_owned())).collect();
+                let others = [Value::String(text.clone()), Value::Array(list)];
+                let read = others.into_iter().find_map(|value| {
+                    set(&mut written, &path, value).ok()?;
+                    serde_json::from_value(written.clone()).ok()
+                });
+                read.ok_or_else(|| error(first.to_string()))?
             }
         };
     }
@@ -245,11 +278,11 @@ mod tests {
             ("SIGHTLINE_OTHER__PASSWORD", "1234"),
             ("PATH", "/bin"),
         ]);
-        let loaded: Loaded<Outer> = load("f", "web: {listen: \"a:1\", limit: 3}\n", vars).unwrap();
+        let loaded: Loaded<Outer> = load("f", "web: {listen: \"a:1\", limit: 3}\n", vars, &[]).unwrap();
         assert_eq!((loaded.settings.web.limit, loaded.settings.web.listen.as_str()), (7, "a:1"));
         assert_eq!(loaded.settings.other.as_ref().unwrap().password.as_deref(), Some("1234"));
         assert!(loaded.asked("web.listen") && loaded.asked("web.limit") && !loaded.asked("other.listen"));
-        let fails = |vars| load::<Outer>("f", "", &FixedEnv(vars)).unwrap_err();
+        let fails = |vars| load::<Outer>("f", "", &FixedEnv(vars), &[]).unwrap_err();
         let Error { place, reason } = fails(&[("SIGHTLINE_WEB__LIMIT", "x")]);
         assert_eq!(place, "SIGHTLINE_WEB__LIMIT");
         assert!(reason.contains("u32"), "{reason}");

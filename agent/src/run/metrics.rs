@@ -1,13 +1,18 @@
 //! Wires the metrics lane: rules, registry, receivers.
 
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::config::{Config, Loaded};
 use crate::hooks::LogLineHook;
 use crate::metrics::mapping::file::File;
 use crate::metrics::naming::{Rules, source::Source};
-use crate::metrics::{self, Handle, Hooks, Registry};
+use crate::metrics::{self, Handle, Hooks, Registry, StartError};
+use crate::web::health::Check;
 
 /// The running lane, and where its rules come from.
 pub(super) struct Lane {
@@ -40,22 +45,45 @@ pub(super) fn registry(
 }
 
 impl Lane {
-    /// Starts the receivers.
+    /// Starts the receivers. A default port that is taken is given up with a warning; one that was asked for is not.
     pub(super) fn start(
-        settings: &metrics::Settings,
+        loaded: &Loaded<Config>,
         (registry, source): (Arc<Registry>, Source),
         log_line: Option<LogLineHook>,
     ) -> anyhow::Result<Self> {
-        let handle = metrics::start(settings, Arc::clone(&registry), Hooks { log_line })
-            .context("the metrics lane did not start")?;
+        let mut settings = loaded.settings.metrics.clone();
+        let handle = loop {
+            let hooks = Hooks { log_line: log_line.clone() };
+            match metrics::start(&settings, Arc::clone(&registry), hooks) {
+                Ok(handle) => break handle,
+                Err(StartError::Bind { setting, source, what })
+                    if source.kind() == ErrorKind::AddrInUse && !loaded.asked(setting) =>
+                {
+                    tracing::warn!(
+                        what,
+                        setting,
+                        "default port is taken, going on without it; set another address"
+                    );
+                    match setting {
+                        "metrics.listen_udp" => settings.listen_udp.clear(),
+                        _ => settings.listen_tcp.clear(),
+                    }
+                }
+                Err(error) => return Err(error).context("the metrics lane did not start"),
+            }
+        };
         Ok(Lane { registry, source, handle })
     }
 
-    pub(super) fn udp(&self) -> Option<std::net::SocketAddr> {
-        self.handle.udp
+    /// What `/-/ready` says of the receivers.
+    pub(super) fn check(&self) -> Check {
+        let named = |what, address: Option<SocketAddr>| address.map(|at| format!("{what} {at}"));
+        let open = [named("udp", self.handle.udp), named("tcp", self.handle.tcp)];
+        let detail = open.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        Check { name: "statsd".to_owned(), ready: true, detail }
     }
 
-    pub(super) async fn stop(self, deadline: std::time::Duration) {
+    pub(super) async fn stop(self, deadline: Duration) {
         if !self.handle.stop(deadline).await {
             tracing::error!("statsd receivers did not end by the deadline; what they had not read is lost");
         }

@@ -1,5 +1,7 @@
 //! The wiring: starts every room by the configuration, joins them by hooks, and ends them in order.
 
+mod back_ends;
+mod delivery;
 mod metrics;
 
 use std::net::SocketAddr;
@@ -8,55 +10,103 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use axum::Router;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
-use crate::config::Config;
+use self::back_ends::BackEnds;
+pub(crate) use self::metrics::source as mapping_source;
+use crate::config::{Config, Loaded};
+use crate::hooks::LogLineHook;
+use crate::logs;
 use crate::web::health::{Check, Probe};
 use crate::{telemetry, web};
 
 /// A running agent.
 pub struct Agent {
+    receiving: watch::Sender<bool>,
     metrics: metrics::Lane,
+    logs: logs::Handle,
+    back_ends: BackEnds,
+    replays: JoinHandle<()>,
     web: web::Handle,
 }
 
-/// Where a running agent listens, ports known.
-#[derive(Debug, Clone, Copy)]
-pub struct Addresses {
-    /// The HTTP port.
-    pub web: SocketAddr,
-    /// StatsD over UDP.
-    pub statsd: Option<SocketAddr>,
-}
-
 impl Agent {
-    /// Starts everything that `config` names, or nothing.
-    pub async fn start(config: Config) -> anyhow::Result<Self> {
+    /// Starts everything that the configuration names, or nothing.
+    pub async fn start(loaded: Loaded<Config>) -> anyhow::Result<Self> {
         telemetry::install_metrics();
-        let registry = metrics::registry(&config.metrics, &config.mapping)?;
-        let scrape = crate::metrics::http::router(Arc::clone(&registry.0), Arc::new(telemetry::render));
-        let metrics = metrics::Lane::start(&config.metrics, registry, None)?;
-        let probe: Probe =
-            Arc::new(|| vec![Check { name: "metrics".into(), ready: true, detail: String::new() }]);
-        let router =
-            Router::new().merge(scrape).merge(web::health::router(probe)).merge(web::page::router(None));
-        let web = web::start(&config.web, router)
+        let config = &loaded.settings;
+        let host = host_name();
+        let (receiving, stop) = watch::channel(false);
+        let (registry, source) = metrics::registry(&config.metrics, &config.mapping)?;
+        let back_ends = BackEnds::start(config, &registry)?;
+
+        let logs = logs::start(&config.logs, &host, back_ends.logs.inlet(), stop)
+            .await
+            .context("the logs lane did not start")?;
+        let metrics =
+            metrics::Lane::start(&loaded, (Arc::clone(&registry), source), Some(log_line(&logs, &host)))?;
+
+        let probe = probe(&back_ends, &metrics);
+        let scrape = crate::metrics::http::router(registry, back_ends.own_metrics());
+        let apis = Router::new().merge(scrape).merge(web::health::router(probe)).merge(back_ends.apis());
+        let web = web::start(&config.web, apis)
             .await
             .with_context(|| format!("cannot listen on {}; change web.listen", config.web.listen))?;
-        Ok(Agent { metrics, web })
+        let replays = delivery::replays(Arc::clone(&back_ends.letters), back_ends.queues());
+        Ok(Agent { receiving, metrics, logs, back_ends, replays, web })
     }
 
-    /// Where it listens.
-    pub fn addresses(&self) -> Addresses {
-        Addresses { web: self.web.address, statsd: self.metrics.udp() }
+    /// Where the HTTP port is.
+    pub fn web(&self) -> SocketAddr {
+        self.web.address
     }
 
-    /// Stops receiving, delivers what it can within `deadline`, and ends.
+    /// What the HTTP port asks for beyond loopback.
+    pub fn token(&self) -> Option<&str> {
+        self.web.token.as_deref()
+    }
+
+    /// Stops receiving, delivers what it can within `deadline`, and ends. What could not be delivered stays on disk.
     pub async fn stop(self, deadline: Duration) {
         let until = Instant::now() + deadline;
         let left = || until.saturating_duration_since(Instant::now());
-        self.metrics.stop(left()).await;
+        // Fails only when every receiver has ended already.
+        let _ = self.receiving.send(true);
+        self.metrics.stop(left() / 2).await;
+        self.logs.stopped(left() / 2).await;
+        self.replays.abort();
+        self.back_ends.stop(until).await;
         self.web.stop(left().min(Duration::from_secs(2))).await;
     }
+}
+
+/// DogStatsD events and service checks become log records.
+fn log_line(logs: &logs::Handle, host: &str) -> LogLineHook {
+    let (intake, host) = (logs.intake(), host.to_owned());
+    Arc::new(move |line| {
+        // A full queue is counted by the intake; a datagram has nobody to tell.
+        let _ = intake.line(line, logs::Source { host: Some(&host), ..logs::Source::default() });
+    })
+}
+
+fn probe(back_ends: &BackEnds, metrics: &metrics::Lane) -> Probe {
+    let (behind, receivers) = (back_ends.probe(), metrics.check());
+    Arc::new(move || {
+        let mut checks: Vec<Check> = vec![receivers.clone()];
+        checks.extend(behind());
+        checks
+    })
+}
+
+/// This machine's name: `HOSTNAME`, or what the kernel says.
+fn host_name() -> String {
+    std::env::var("HOSTNAME")
+        .ok()
+        .or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok())
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "unknown".to_owned())
 }
 
 /// Returns when somebody asks this process to end: Ctrl-C or SIGTERM.

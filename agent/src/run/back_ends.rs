@@ -1,0 +1,131 @@
+//! Chooses where records go: the back ends that are named, the embedded store for what has none.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context;
+use axum::Router;
+
+use super::delivery::Lane;
+use crate::config::Config;
+use crate::export::dead_letters::DeadLetters;
+use crate::export::elasticsearch::Elasticsearch;
+use crate::export::pump;
+use crate::export::zipkin::Zipkin;
+use crate::metrics::Registry;
+use crate::metrics::http::OwnMetrics;
+use crate::queue::Queue;
+use crate::web::health::Check;
+use crate::{telemetry, web};
+
+#[cfg(feature = "embedded")]
+use crate::store;
+
+/// Everything behind the lanes.
+pub(super) struct BackEnds {
+    pub(super) logs: Lane,
+    pub(super) spans: Lane,
+    pub(super) letters: Arc<DeadLetters>,
+    #[cfg(feature = "embedded")]
+    events: Arc<store::Events>,
+}
+
+impl BackEnds {
+    pub(super) fn start(config: &Config, _registry: &Arc<Registry>) -> anyhow::Result<Self> {
+        let data = &config.data_dir;
+        std::fs::create_dir_all(data).with_context(|| {
+            format!("cannot make {}; set data_dir to a folder that can be written", data.display())
+        })?;
+        let letters = DeadLetters::open(&data.join("dead_letters"), &config.dead_letters);
+        let letters = Arc::new(letters.context("the dead letters cannot be opened")?);
+        #[cfg(feature = "embedded")]
+        let events = store::Events::open(&data.join("store"), &config.store)
+            .context("the embedded store cannot be opened")?;
+        // The store takes what is there at once: its commit is what makes batches.
+        let embedded = pump::Settings::default();
+
+        let logs = if config.elasticsearch.urls.is_empty() {
+            #[cfg(feature = "embedded")]
+            let exporter = store::LogExporter(Arc::clone(&events));
+            #[cfg(not(feature = "embedded"))]
+            let exporter = no_back_end("logs", "elasticsearch.urls")?;
+            Lane::start(data, "logs", &config.queue, exporter, Arc::clone(&letters), &embedded)?
+        } else {
+            let exporter =
+                Elasticsearch::new(&config.elasticsearch).context("elasticsearch cannot be used")?;
+            Lane::start(
+                data,
+                "logs",
+                &config.queue,
+                exporter,
+                Arc::clone(&letters),
+                &config.elasticsearch.delivery,
+            )?
+        };
+        let spans = if config.zipkin.urls.is_empty() {
+            #[cfg(feature = "embedded")]
+            let exporter = store::SpanExporter(Arc::clone(&events));
+            #[cfg(not(feature = "embedded"))]
+            let exporter = no_back_end("spans", "zipkin.urls")?;
+            Lane::start(data, "spans", &config.queue, exporter, Arc::clone(&letters), &embedded)?
+        } else {
+            let exporter = Zipkin::new(&config.zipkin).context("zipkin cannot be used")?;
+            Lane::start(
+                data,
+                "spans",
+                &config.queue,
+                exporter,
+                Arc::clone(&letters),
+                &config.zipkin.delivery,
+            )?
+        };
+        Ok(BackEnds {
+            logs,
+            spans,
+            letters,
+            #[cfg(feature = "embedded")]
+            events,
+        })
+    }
+
+    pub(super) fn queues(&self) -> Vec<Arc<Queue>> {
+        vec![self.logs.queue(), self.spans.queue()]
+    }
+
+    /// The agent's own metrics, queues' gauges fresh.
+    pub(super) fn own_metrics(&self) -> OwnMetrics {
+        let queues = self.queues();
+        Arc::new(move || {
+            queues.iter().for_each(|queue| queue.publish());
+            telemetry::render()
+        })
+    }
+
+    /// The query APIs and the page.
+    pub(super) fn apis(&self) -> Router {
+        let router = web::page::router(None);
+        #[cfg(feature = "embedded")]
+        let router = {
+            let api = store::api::Api::new(Arc::clone(&self.events));
+            router
+                .merge(store::api::elasticsearch::router(api.clone()))
+                .merge(store::api::zipkin::router(api))
+        };
+        router
+    }
+
+    pub(super) fn probe(&self) -> impl Fn() -> Vec<Check> + Send + Sync + 'static {
+        let (logs, spans) = (self.logs.probe(), self.spans.probe());
+        move || logs().into_iter().chain(spans()).collect()
+    }
+
+    pub(super) async fn stop(self, until: Instant) {
+        tokio::join!(self.logs.stop(until), self.spans.stop(until));
+    }
+}
+
+/// In a build without the store, records without a back end have nowhere to go.
+#[cfg(not(feature = "embedded"))]
+fn no_back_end(lane: &str, key: &str) -> anyhow::Result<Zipkin> {
+    anyhow::bail!("{lane} have no back end: set {key}, or build with the feature 'embedded'")
+}
