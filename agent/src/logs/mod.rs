@@ -61,12 +61,7 @@ impl Handle {
     /// Waits until all receivers have drained, at most `deadline`. They begin when the `stop` given to [`start`]
     /// turns true.
     pub async fn stopped(self, deadline: Duration) {
-        let all = async {
-            for task in self.tasks {
-                let _ = task.await;
-            }
-        };
-        if tokio::time::timeout(deadline, all).await.is_err() {
+        if !listen::joined(self.tasks, deadline).await {
             tracing::warn!("log connections were still open at the deadline");
         }
     }

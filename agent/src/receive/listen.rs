@@ -104,6 +104,17 @@ pub async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
+/// Waits for all `tasks`, at most `deadline`; false if some were still at work then.
+pub async fn joined(tasks: Vec<JoinHandle<()>>, deadline: Duration) -> bool {
+    let all = async {
+        for task in tasks {
+            // A task that panicked has ended, too.
+            let _ = task.await;
+        }
+    };
+    tokio::time::timeout(deadline, all).await.is_ok()
+}
+
 /// A listener out of descriptors fails at once for ever: without a rest it would burn a core.
 async fn rest_after(receiver: &'static str, error: &io::Error) {
     events::accept_failed(receiver, error);

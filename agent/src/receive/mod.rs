@@ -6,6 +6,7 @@ pub mod body;
 pub mod events;
 pub mod http;
 pub mod listen;
+pub mod otlp;
 pub mod payloads;
 pub mod settings;
 pub mod sink;
