@@ -3,5 +3,7 @@
 mod command_line;
 mod delivery;
 mod fakes;
+mod fuzz_smoke;
+mod remote_write;
 mod statsd_corpus;
 mod support;

@@ -81,7 +81,7 @@ fn compare(case: &Path) -> Vec<String> {
     let (mut theirs_alone, mut ours_alone) = differences(case);
     let (theirs, mine) = (table(&expected), table(&ours));
     let mut failures = Vec::new();
-    let mut take = |from: &mut Vec<Sample>, series: &str, value: f64| {
+    let take = |from: &mut Vec<Sample>, series: &str, value: f64| {
         let at = from.iter().position(|s| s.series() == series && same(s.value, value));
         at.map(|at| from.swap_remove(at)).is_some()
     };

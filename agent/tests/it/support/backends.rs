@@ -32,6 +32,11 @@ impl Backend {
         Self::start("prometheus", dir, &[file.to_str().unwrap()])
     }
 
+    /// Always its own: what is written to it is the test's.
+    pub(crate) fn victoriametrics() -> Self {
+        Self::start("victoriametrics", scratch("victoriametrics"), &[])
+    }
+
     fn shared(part: &str) -> Self {
         match std::env::var(format!("SIGHTLINE_TEST_{}", part.to_uppercase())) {
             Ok(url) if !url.is_empty() => Backend { url, dir: None },

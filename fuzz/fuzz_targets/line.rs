@@ -1,0 +1,8 @@
+//! StatsD lines into the registry and out as an exposition.
+
+#![no_main]
+
+#[path = "../src/properties.rs"]
+mod properties;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::line(data));

@@ -1,0 +1,8 @@
+//! A queue on disk opened after damage.
+
+#![no_main]
+
+#[path = "../src/properties.rs"]
+mod properties;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::queue(data));
