@@ -1,0 +1,409 @@
+//! Functions of range vectors: slides a window over each series and applies the function at each step.
+use super::windows::{Window, extrapolation};
+use super::{Evaluator, exec};
+use crate::store::promql::ast::{Edge, Expr, Kind};
+use crate::store::promql::error::Error;
+use crate::store::promql::histogram::{Hint, Histogram};
+use crate::store::promql::value::{Grid, RangeShape, Sample, Samples, Series, Value};
+use std::sync::Arc;
+
+/// The samples of one window, with histograms where there are any.
+pub(super) struct Slice<'a> {
+    pub(super) floats: Window<'a>,
+    pub(super) histograms: &'a [Option<Arc<Histogram>>],
+    pub(super) params: &'a [f64],
+}
+
+impl Slice<'_> {
+    pub(super) fn has_histograms(&self) -> bool {
+        self.histograms.iter().any(Option::is_some)
+    }
+
+    fn sample(&self, i: usize) -> Sample {
+        match self.histograms.get(i) {
+            Some(Some(h)) => Sample::Histogram(h.clone()),
+            _ => Sample::Float(self.floats.floats[i]),
+        }
+    }
+}
+
+impl Evaluator<'_> {
+    pub(super) fn range_call(
+        &mut self,
+        name: &'static str,
+        args: &[Expr],
+        grid: Grid,
+    ) -> Result<Value, Error> {
+        let matrix_at = usize::from(name == "quantile_over_time");
+        let matrix = &args[matrix_at];
+        let mut params: Vec<Vec<f64>> = Vec::new();
+        for (i, arg) in args.iter().enumerate() {
+            if i != matrix_at {
+                params.push(self.scalar(arg, grid)?);
+            }
+        }
+        self.check_params(name, args, &params)?;
+        let keeps_name = matches!(name, "last_over_time" | "first_over_time");
+        let mut out: Vec<Series> = Vec::new();
+        self.each_range(matrix, grid, name, &mut |ev, shape, labels, drop_name, samples| {
+            let values = ev.slide(name, matrix, shape, labels.name(), samples, grid, &params)?;
+            if values.iter().any(|v| !v.is_absent()) {
+                if matches!(name, "rate" | "increase") {
+                    ev.note_counter(matrix, labels, samples);
+                }
+                let mut series = Series { labels: labels.clone(), drop_name, values };
+                if !keeps_name {
+                    ev.lose_name(&mut series);
+                }
+                out.push(series);
+            }
+            Ok(())
+        })?;
+        self.merged(out).map(Value::Vector)
+    }
+
+    fn check_params(&mut self, name: &str, args: &[Expr], params: &[Vec<f64>]) -> Result<(), Error> {
+        match name {
+            "quantile_over_time" => {
+                for q in params[0].clone() {
+                    self.check_quantile(&args[0], q);
+                }
+            }
+            "double_exponential_smoothing" => {
+                for (values, what) in params.iter().zip(["smoothing", "trend"]) {
+                    if let Some(bad) = values.iter().find(|v| **v <= 0.0 || **v >= 1.0) {
+                        let short = if what == "trend" { "tf" } else { "sf" };
+                        return exec(format!("invalid {what} factor. Expected: 0 < {short} < 1, got: {bad:.6}"));
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments)] // one caller; a struct would only rename the list
+    fn slide(
+        &mut self,
+        name: &'static str,
+        at: &Expr,
+        shape: RangeShape,
+        metric: &str,
+        samples: &Samples,
+        grid: Grid,
+        params: &[Vec<f64>],
+    ) -> Result<Vec<Sample>, Error> {
+        let steps = grid.len();
+        let mut values = vec![Sample::Absent; steps];
+        let mut step_params = vec![0.0; params.len()];
+        // Roll-ups stand apart: a window that could hold no two of them is widened, its rise scaled back.
+        let range = if samples.spacing > 0 { shape.range.max(samples.spacing * 2 + samples.spacing / 2) } else { shape.range };
+        let scale = if name == "increase" || name == "delta" { shape.range as f64 / range as f64 } else { 1.0 };
+        let (mut from, mut to) = (0, 0);
+        for (i, value) in values.iter_mut().enumerate() {
+            let now = grid.time(i);
+            let end = shape.end(now);
+            let start = end - range;
+            while to < samples.times.len() && samples.times[to] <= end {
+                to += 1;
+            }
+            while from < to && samples.times[from] <= start {
+                from += 1;
+            }
+            for (slot, p) in step_params.iter_mut().zip(params) {
+                *slot = p[i];
+            }
+            if shape.edge != Edge::Sampled {
+                let lookback = self.options.lookback;
+                let edged = super::edges::edged(name, samples, shape.edge, (start, end), lookback);
+                *value = edged.map_or(Sample::Absent, Sample::Float);
+                continue;
+            }
+            if from == to {
+                continue;
+            }
+            let floats = Window { times: &samples.times[from..to], floats: &samples.floats[from..to], start, end, now };
+            let histograms = if samples.histograms.is_empty() { &[][..] } else { &samples.histograms[from..to] };
+            let slice = Slice { floats, histograms, params: &step_params };
+            let result = if slice.has_histograms() {
+                self.mixed_window(name, at, metric, &slice)
+            } else {
+                float_window(name, &slice)
+            };
+            *value = match result {
+                Sample::Float(v) if scale != 1.0 => Sample::Float(v * scale),
+                other => other,
+            };
+        }
+        Ok(values)
+    }
+
+    fn note_counter(&mut self, at: &Expr, labels: &crate::store::metrics::labels::Labels, samples: &Samples) {
+        let only_histograms = !samples.histograms.is_empty() && samples.histograms.iter().all(Option::is_some);
+        let metric = labels.name();
+        if only_histograms || metric.is_empty() {
+            return;
+        }
+        if self.options.type_and_unit_labels {
+            let kind = labels.get("__type__").unwrap_or("");
+            if !matches!(kind, "counter" | "histogram") {
+                let text = format!("metric might not be a counter, __type__ label is not set to {:?} or {:?}, got {kind:?}: {metric:?}", "counter", "histogram");
+                self.info(at, text);
+            }
+            return;
+        }
+        let counts = ["_total", "_sum", "_count", "_bucket"].iter().any(|s| metric.ends_with(s));
+        if !counts {
+            let text = format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {metric:?}");
+            self.info(at, text);
+        }
+    }
+
+    /// A window with histograms in it, alone or beside floats.
+    fn mixed_window(&mut self, name: &'static str, at: &Expr, metric: &str, w: &Slice<'_>) -> Sample {
+        let n = w.histograms.len();
+        let histograms: Vec<&Arc<Histogram>> = w.histograms.iter().flatten().collect();
+        let mixed = histograms.len() < n;
+        let warn_mixed =
+            |ev: &mut Self| ev.warn(at, format!("encountered a mix of histograms and floats for metric name {metric:?}"));
+        match name {
+            "count_over_time" => Sample::Float(n as f64),
+            "present_over_time" => Sample::Float(1.0),
+            "last_over_time" => w.sample(n - 1),
+            "first_over_time" => w.sample(0),
+            "ts_of_last_over_time" => Sample::Float(w.floats.times[n - 1] as f64 / 1000.0),
+            "ts_of_first_over_time" => Sample::Float(w.floats.times[0] as f64 / 1000.0),
+            "changes" | "resets" => {
+                let count = (1..n)
+                    .filter(|i| match (w.sample(i - 1), w.sample(*i)) {
+                        (Sample::Float(a), Sample::Float(b)) if name == "changes" => a != b && !(a.is_nan() && b.is_nan()),
+                        (Sample::Float(a), Sample::Float(b)) => b < a,
+                        (Sample::Histogram(a), Sample::Histogram(b)) if name == "changes" => !a.equals(&b),
+                        (Sample::Histogram(a), Sample::Histogram(b)) => b.resets_after(&a),
+                        _ => true,
+                    })
+                    .count();
+                Sample::Float(count as f64)
+            }
+            "sum_over_time" | "avg_over_time" if mixed => {
+                warn_mixed(self);
+                Sample::Absent
+            }
+            "sum_over_time" | "avg_over_time" => {
+                self.histogram_total(at, metric, &histograms, name == "avg_over_time")
+            }
+            "rate" | "increase" | "delta" if mixed => {
+                if n >= 2 {
+                    warn_mixed(self);
+                }
+                Sample::Absent
+            }
+            "rate" | "increase" | "delta" => {
+                let (start, end) = (w.floats.start, w.floats.end);
+                self.histogram_rate(name, at, metric, &histograms, (w.floats.times, start, end))
+            }
+            "irate" | "idelta" if n < 2 => Sample::Absent,
+            "irate" | "idelta" => {
+                let seconds = (w.floats.times[n - 1] - w.floats.times[n - 2]) as f64 / 1000.0;
+                match (w.sample(n - 2), w.sample(n - 1)) {
+                    (Sample::Float(_), Sample::Float(_)) => {
+                        let floats = Window { times: &w.floats.times[n - 2..], floats: &w.floats.floats[n - 2..], ..w.floats };
+                        floats.instant(name == "irate").map_or(Sample::Absent, Sample::Float)
+                    }
+                    (Sample::Histogram(a), Sample::Histogram(b)) => {
+                        self.histogram_instant(name == "irate", at, metric, &a, &b, seconds)
+                    }
+                    _ => {
+                        warn_mixed(self);
+                        Sample::Absent
+                    }
+                }
+            }
+            _ => {
+                // The rest knows floats only.
+                let keep: Vec<usize> = (0..n).filter(|i| w.histograms[*i].is_none()).collect();
+                if keep.is_empty() {
+                    return Sample::Absent;
+                }
+                let times: Vec<i64> = keep.iter().map(|i| w.floats.times[*i]).collect();
+                let values: Vec<f64> = keep.iter().map(|i| w.floats.floats[*i]).collect();
+                let needs_two = matches!(name, "deriv" | "predict_linear" | "double_exponential_smoothing");
+                if !needs_two || (keep.len() >= 2 || n >= 2) {
+                    self.info(at, format!("ignored histograms in a range containing both floats and histograms for metric name {metric:?}"));
+                }
+                let floats = Window { times: &times, floats: &values, ..w.floats };
+                float_window(name, &Slice { floats, histograms: &[], params: w.params })
+            }
+        }
+    }
+
+    fn histogram_total(&mut self, at: &Expr, metric: &str, list: &[&Arc<Histogram>], average: bool) -> Sample {
+        let mut total = (*list[0]).as_ref().clone();
+        let (mut reset, mut not_reset) = (false, false);
+        for h in list {
+            reset |= h.hint == Hint::Reset;
+            not_reset |= h.hint == Hint::NotReset;
+        }
+        for h in &list[1..] {
+            match total.add(h) {
+                Ok((sum, merged)) => {
+                    total = sum;
+                    if merged.bounds_reconciled {
+                        self.info(at, "mismatched custom buckets were reconciled during aggregation");
+                    }
+                }
+                Err(_) => {
+                    self.warn_mixed_schemas(at, metric);
+                    return Sample::Absent;
+                }
+            }
+        }
+        if reset && not_reset {
+            self.warn(at, "conflicting counter resets during histogram aggregation");
+        }
+        Sample::histogram(if average { total.divided(list.len() as f64) } else { total })
+    }
+
+    pub(super) fn warn_mixed_schemas(&mut self, at: &Expr, metric: &str) {
+        self.warn(at, format!("vector contains a mix of histograms with exponential and custom buckets schemas for metric name {metric:?}"));
+    }
+
+    fn histogram_rate(
+        &mut self,
+        name: &str,
+        at: &Expr,
+        metric: &str,
+        list: &[&Arc<Histogram>],
+        (times, start, end): (&[i64], i64, i64),
+    ) -> Sample {
+        if list.len() < 2 {
+            return Sample::Absent;
+        }
+        let counter = name != "delta";
+        let Some(rise) = self.histogram_rise(at, metric, list, counter) else { return Sample::Absent };
+        let first = counter.then_some(list[0].count);
+        let factor = extrapolation(times, start, end, first, rise.count, name == "rate");
+        Sample::histogram(rise.scaled(factor).as_gauge())
+    }
+
+    /// Last minus first, with what a counter lost in resets put back.
+    pub(super) fn histogram_rise(
+        &mut self,
+        at: &Expr,
+        metric: &str,
+        list: &[&Arc<Histogram>],
+        counter: bool,
+    ) -> Option<Histogram> {
+        let custom = list.iter().filter(|h| h.is_custom()).count();
+        if custom != 0 && custom != list.len() {
+            self.warn_mixed_schemas(at, metric);
+            return None;
+        }
+        let gauges = list.iter().filter(|h| h.hint == Hint::Gauge).count();
+        if counter && gauges > 0 {
+            self.warn(at, format!("this native histogram metric is not a counter: {metric:?}"));
+        } else if !counter && gauges < list.len() {
+            self.warn(at, format!("this native histogram metric is not a gauge: {metric:?}"));
+        }
+        let mut reconciled = false;
+        let (mut rise, merged) = list[list.len() - 1].sub(list[0]).ok()?;
+        reconciled |= merged.bounds_reconciled;
+        if counter {
+            for pair in list.windows(2) {
+                if pair[1].resets_after(pair[0]) {
+                    let (sum, merged) = rise.add(pair[0]).ok()?;
+                    reconciled |= merged.bounds_reconciled;
+                    rise = sum;
+                }
+            }
+        }
+        if reconciled {
+            self.info(at, "mismatched custom buckets were reconciled during subtraction");
+        }
+        Some(rise)
+    }
+
+    fn histogram_instant(
+        &mut self,
+        rate: bool,
+        at: &Expr,
+        metric: &str,
+        a: &Arc<Histogram>,
+        b: &Arc<Histogram>,
+        seconds: f64,
+    ) -> Sample {
+        let gauges = usize::from(a.hint == Hint::Gauge) + usize::from(b.hint == Hint::Gauge);
+        if rate && gauges > 0 {
+            self.warn(at, format!("this native histogram metric is not a counter: {metric:?}"));
+        } else if !rate && gauges < 2 {
+            self.warn(at, format!("this native histogram metric is not a gauge: {metric:?}"));
+        }
+        if seconds == 0.0 {
+            return Sample::Absent;
+        }
+        let change = if rate && b.resets_after(a) {
+            Ok(b.as_ref().clone())
+        } else {
+            b.sub(a).map(|(h, merged)| {
+                if merged.bounds_reconciled {
+                    self.info(at, "mismatched custom buckets were reconciled during subtraction");
+                }
+                h
+            })
+        };
+        match change {
+            Ok(h) if rate => Sample::histogram(h.divided(seconds).as_gauge()),
+            Ok(h) => Sample::histogram(h.as_gauge()),
+            Err(_) => {
+                self.warn_mixed_schemas(at, metric);
+                Sample::Absent
+            }
+        }
+    }
+}
+
+/// Whether a name is a function of a range vector that slides a window.
+pub(super) fn is_range_function(name: &str, args: &[Expr]) -> bool {
+    name != "absent_over_time"
+        && args.iter().any(|a| match &a.bare().kind {
+            Kind::Selector(s) => s.range.is_some(),
+            Kind::Subquery(_) => true,
+            _ => false,
+        })
+}
+
+pub(super) fn float_window(name: &str, w: &Slice<'_>) -> Sample {
+    let f = &w.floats;
+    let last = f.floats.len() - 1;
+    let seconds = |i: usize| Some(f.times[i] as f64 / 1000.0);
+    let value = match name {
+        "rate" => f.extrapolated(true, true),
+        "increase" => f.extrapolated(true, false),
+        "delta" => f.extrapolated(false, false),
+        "irate" => f.instant(true),
+        "idelta" => f.instant(false),
+        "changes" => Some(f.changes()),
+        "resets" => Some(f.resets()),
+        "avg_over_time" => Some(f.average()),
+        "sum_over_time" => Some(f.sum()),
+        "count_over_time" => Some(f.floats.len() as f64),
+        "min_over_time" => Some(f.floats[f.extreme(|a, b| a < b)]),
+        "max_over_time" => Some(f.floats[f.extreme(|a, b| a > b)]),
+        "ts_of_min_over_time" => seconds(f.extreme(|a, b| a <= b)),
+        "ts_of_max_over_time" => seconds(f.extreme(|a, b| a >= b)),
+        "ts_of_last_over_time" => seconds(last),
+        "ts_of_first_over_time" => seconds(0),
+        "last_over_time" => Some(f.floats[last]),
+        "first_over_time" => Some(f.floats[0]),
+        "present_over_time" => Some(1.0),
+        "stddev_over_time" => Some(f.variance().sqrt()),
+        "stdvar_over_time" => Some(f.variance()),
+        "quantile_over_time" => Some(f.quantile(w.params[0])),
+        "mad_over_time" => Some(f.median_deviation()),
+        "deriv" => f.slope(),
+        "predict_linear" => f.predicted(w.params[0]),
+        "double_exponential_smoothing" => f.smoothed(w.params[0], w.params[1]),
+        _ => None,
+    };
+    value.map_or(Sample::Absent, Sample::Float)
+}

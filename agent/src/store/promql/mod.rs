@@ -1,0 +1,25 @@
+//! PromQL: text to tree to answer, over any source of series.
+//!
+//! The parser is our own: remarks on an answer point at places in the query's text, and every modifier of the
+//! language has to be known. Knows nothing of HTTP and nothing of how samples are kept.
+
+pub mod ast;
+mod check;
+mod error;
+mod eval;
+pub mod format;
+pub mod histogram;
+mod lex;
+mod math;
+mod native_quantile;
+mod natural;
+mod parse;
+mod quantile;
+mod signature;
+mod span;
+mod value;
+
+pub use error::{Annotations, Error, ParseError};
+pub use eval::{Options, instant, range};
+pub use parse::{parse, parse_selector};
+pub use value::{Answer, Found, Hints, Nothing, STALE_BITS, Sample, Samples, Source, is_stale, stale};
