@@ -2,6 +2,8 @@
 
 pub mod api;
 pub mod events;
+pub mod metrics;
+pub mod promql;
 pub mod query;
 pub mod settings;
 

@@ -5,6 +5,7 @@ pub mod logs;
 pub mod overview;
 pub mod panics;
 pub mod zipkin;
+pub mod prometheus;
 
 use std::sync::Arc;
 use std::time::Duration;

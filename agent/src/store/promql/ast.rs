@@ -290,4 +290,29 @@ impl Expr {
             _ => self,
         }
     }
+
+    /// The matchers of every selector in it, in the order of the text.
+    pub fn selectors(&self) -> Vec<&[Matcher]> {
+        let mut out = Vec::new();
+        self.collect(&mut out);
+        out
+    }
+
+    fn collect<'e>(&'e self, out: &mut Vec<&'e [Matcher]>) {
+        match &self.kind {
+            Kind::Number(_) | Kind::Str(_) => {}
+            Kind::Selector(s) => out.push(&s.matchers),
+            Kind::Subquery(s) => s.expr.collect(out),
+            Kind::Call { args, .. } => args.iter().for_each(|a| a.collect(out)),
+            Kind::Aggregate(a) => {
+                a.param.iter().for_each(|p| p.collect(out));
+                a.expr.collect(out);
+            }
+            Kind::Negate(e) | Kind::Paren(e) => e.collect(out),
+            Kind::Binary(b) => {
+                b.lhs.collect(out);
+                b.rhs.collect(out);
+            }
+        }
+    }
 }

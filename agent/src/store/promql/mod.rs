@@ -23,3 +23,8 @@ pub use error::{Annotations, Error, ParseError};
 pub use eval::{Options, instant, range};
 pub use parse::{parse, parse_selector};
 pub use value::{Answer, Found, Hints, Nothing, STALE_BITS, Sample, Samples, Source, is_stale, stale};
+
+/// `1h30m` and the like in milliseconds.
+pub fn duration_ms(text: &str) -> Option<i64> {
+    lex::duration_ms(text)?.ok()
+}

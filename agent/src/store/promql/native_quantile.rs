@@ -110,7 +110,11 @@ fn rank_below(v: f64, h: &Histogram) -> Option<f64> {
             return Some(rank);
         }
         if b.upper > v {
-            if b.lower == f64::NEG_INFINITY || b.upper == f64::INFINITY {
+            // A bucket without an end cannot be divided: none of it is below the value, or, at the lower end, all.
+            if b.lower == f64::NEG_INFINITY {
+                return Some(b.count);
+            }
+            if b.upper == f64::INFINITY {
                 return Some(rank);
             }
             return Some(rank + b.count * part_below(v, &b, h.is_custom() || around_zero));

@@ -87,8 +87,12 @@ pub(crate) fn bucket_fraction(lower: f64, upper: f64, buckets: &mut Vec<Le>) -> 
                 return rank;
             }
             if b.upper > v {
-                if start == f64::NEG_INFINITY || b.upper == f64::INFINITY {
-                    return if v == f64::INFINITY { b.count } else { rank };
+                // A bucket without an end cannot be divided: none of it is below the value, or, at the lower end, all.
+                if start == f64::NEG_INFINITY {
+                    return b.count;
+                }
+                if b.upper == f64::INFINITY {
+                    return rank;
                 }
                 return rank + (b.count - rank) * (v - start) / (b.upper - start);
             }

@@ -244,7 +244,7 @@ impl Evaluator<'_> {
 
 /// A fixed place between 0 and 1 for each set of labels, so that a ratio and its complement share nothing.
 fn place_of(labels: &Labels) -> f64 {
-    let mut hasher = rapidhash::RapidHasher::default();
+    let mut hasher = std::hash::DefaultHasher::new();
     labels.hash(&mut hasher);
     hasher.finish() as f64 / u64::MAX as f64
 }

@@ -1,0 +1,35 @@
+//! What the store of metrics tells about itself.
+use metrics::{counter, gauge};
+
+/// A series that was refused because the cap is reached.
+pub(crate) fn series_dropped(n: u64) {
+    counter!("sightline_store_metric_series_dropped_total").increment(n);
+}
+
+/// Samples that were not kept, by reason: `series_limit`, `time`, `disk`.
+pub(crate) fn samples_dropped(reason: &'static str, n: u64) {
+    if n > 0 {
+        counter!("sightline_store_metric_samples_dropped_total", "reason" => reason).increment(n);
+    }
+}
+
+pub(crate) fn sampled(n: u64) {
+    counter!("sightline_store_metric_samples_total").increment(n);
+}
+
+/// Something on disk was unreadable and has been left out.
+pub(crate) fn damaged(what: &'static str, n: u64) {
+    counter!("sightline_store_metric_damaged_total", "what" => what).increment(n);
+}
+
+/// Blocks that retention dropped, by reason: `age`, `size`.
+pub(crate) fn blocks_dropped(reason: &'static str, n: u64) {
+    counter!("sightline_store_metric_blocks_dropped_total", "reason" => reason).increment(n);
+}
+
+pub(crate) fn size(series: usize, samples: usize, memory: usize, disk: u64) {
+    gauge!("sightline_store_metric_series").set(series as f64);
+    gauge!("sightline_store_metric_head_samples").set(samples as f64);
+    gauge!("sightline_store_metric_memory_bytes").set(memory as f64);
+    gauge!("sightline_store_metric_disk_bytes").set(disk as f64);
+}

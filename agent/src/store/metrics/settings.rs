@@ -1,0 +1,44 @@
+//! What can be set about the store of metrics.
+use crate::units::{Bytes, Span};
+
+const DAY: u64 = 86_400;
+
+/// `store.metrics:` in the configuration.
+#[derive(Debug, Clone, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// How often all series are sampled. Default: 10 s.
+    pub interval: Span,
+    /// How long samples are kept as they came. Default: 15 days.
+    pub raw_age: Span,
+    /// How long five-minute roll-ups are kept. Default: 400 days.
+    pub rollup_age: Span,
+    /// Disk for all of it; over it, whole blocks are dropped, oldest first, samples before roll-ups. Default: 2 GiB.
+    pub size: Bytes,
+    /// Series that are being written at one time; further new ones are dropped and counted. Default: 100,000.
+    pub max_series: usize,
+    /// Samples that one query may touch. Default: 50,000,000.
+    pub max_samples: usize,
+    /// How long one query may take. Default: 30 s.
+    pub query_timeout: Span,
+    /// How far back a query looks for the newest sample of a series. Default: 5 min.
+    pub lookback: Span,
+    /// Exemplars that are kept in memory over all series. Default: 10,000.
+    pub max_exemplars: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            interval: Span::secs(10),
+            raw_age: Span::secs(15 * DAY),
+            rollup_age: Span::secs(400 * DAY),
+            size: Bytes(2 << 30),
+            max_series: 100_000,
+            max_samples: 50_000_000,
+            query_timeout: Span::secs(30),
+            lookback: Span::secs(300),
+            max_exemplars: 10_000,
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The store itself: takes rounds of samples, keeps them, and hands them to queries.
+use super::disk::{self, Kind};
+use super::exemplars::{Exemplar, Exemplars};
+use super::head::{Head, window_of};
+use super::metadata::{Metadata, Metadatum};
+use super::rounds::Rounds;
+use super::settings::Settings;
+use super::table::{Id, Table};
+use super::wal::Log;
+use super::{block::Block, events};
+use crate::store::metrics::labels::Labels;
+use crate::store::promql::stale;
+use parking_lot::{Mutex, RwLock};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A store that cannot be opened at all: its folder cannot be made or read. Damage in it never is a reason.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot open the store of metrics in {dir}: {source}")]
+pub struct OpenError {
+    dir: String,
+    source: io::Error,
+}
+
+/// Shared between the sampler, the maintenance and the query API.
+pub struct Store {
+    pub(super) dir: PathBuf,
+    pub(super) settings: Settings,
+    pub(super) inner: RwLock<Inner>,
+    /// One maintenance at a time.
+    pub(super) maintenance: Mutex<()>,
+    pub(super) exemplars: Mutex<Exemplars>,
+    pub(super) metadata: RwLock<Metadata>,
+}
+
+pub(super) struct Inner {
+    pub(super) table: Table,
+    pub(super) head: Head,
+    pub(super) raw: Vec<Arc<Block>>,
+    pub(super) rollups: Vec<Arc<Block>>,
+    log: Option<OpenLog>,
+    round: u64,
+    newest: i64,
+    /// Below this the blocks hold everything and the head nothing.
+    pub(super) sealed: i64,
+}
+
+struct OpenLog {
+    window: i64,
+    log: Log,
+    rounds: Rounds,
+}
+
+/// A walk over all current samples: name, labels sorted by name, value.
+pub type Walk<'a> = &'a mut dyn FnMut(&mut dyn FnMut(&str, &[(&str, &str)], f64));
+
+impl Store {
+    /// Opens or creates a store. After a crash it reads back what its log holds.
+    pub fn open(dir: &Path, settings: &Settings) -> Result<Arc<Store>, OpenError> {
+        let failed = |source| OpenError { dir: dir.display().to_string(), source };
+        std::fs::create_dir_all(dir).map_err(failed)?;
+        let (mut table, replay) = Table::open(&dir.join("series.log")).map_err(failed)?;
+        if replay.cut > 0 {
+            events::damaged("series_log_bytes", replay.cut);
+            tracing::warn!(bytes = replay.cut, "the tail of the list of series was damaged and has been cut off");
+        }
+        let raw = disk::blocks(dir, Kind::Raw).map_err(failed)?;
+        let rollups = disk::blocks(dir, Kind::Rollup).map_err(failed)?;
+        for block in raw.iter().chain(&rollups) {
+            // No id that a block uses may be given to another series.
+            let last = block.index().ok().and_then(|i| i.last().map(|e| e.id));
+            block.forget_index();
+            table.reserve(last.map_or(0, |id| id as usize + 1));
+        }
+        let sealed = raw.last().map_or(i64::MIN, |b| b.end);
+        let mut inner =
+            Inner { table, head: Head::default(), raw, rollups, log: None, round: 1, newest: i64::MIN, sealed };
+        for (window, path) in disk::logs(dir).map_err(failed)? {
+            if window < sealed {
+                let _ = std::fs::remove_file(&path);
+                continue;
+            }
+            if let Err(error) = inner.replay(window, &path) {
+                events::damaged("head_log", 1);
+                tracing::error!(path = %path.display(), %error, "a log of samples cannot be read and is left out");
+            }
+        }
+        inner.newest = inner.head.newest().unwrap_or(sealed.saturating_sub(1));
+        Ok(Arc::new(Store {
+            dir: dir.to_owned(),
+            settings: settings.clone(),
+            inner: RwLock::new(inner),
+            maintenance: Mutex::new(()),
+            exemplars: Mutex::new(Exemplars::new(settings.max_exemplars)),
+            metadata: RwLock::new(Metadata::default()),
+        }))
+    }
+
+    /// Takes one round: every series that exists now. A series that was in the round before and is not in this one
+    /// has ended. `now` is in milliseconds and has to be later than the last round's, or nothing is taken.
+    pub fn sample(&self, now: i64, walk: Walk<'_>) {
+        let mut inner = self.inner.write();
+        let inner = &mut *inner;
+        inner.round += 1;
+        let round = inner.round;
+        let late = now <= inner.newest;
+        let mut samples: Vec<(Id, f64)> = Vec::with_capacity(inner.head.len() + 16);
+        let (mut refused, mut broken, mut seen) = (0u64, 0u64, 0u64);
+        let mut room = self.settings.max_series.saturating_sub(inner.head.len());
+        walk(&mut |name, labels, value| {
+            seen += 1;
+            if late {
+                return;
+            }
+            match inner.id_of(name, labels, &mut room) {
+                Ok(Some(id)) => samples.push((id, value)),
+                Ok(None) => refused += 1,
+                Err(error) => {
+                    if broken == 0 {
+                        tracing::error!(%error, "a new series cannot be written down; its samples are lost");
+                    }
+                    broken += 1;
+                }
+            }
+        });
+        if late {
+            events::samples_dropped("time", seen);
+            return;
+        }
+        events::series_dropped(refused);
+        events::samples_dropped("series_limit", refused);
+        events::samples_dropped("disk", broken);
+        samples.sort_by_key(|s| s.0);
+        // Two samples of one series in one round: the later one counts.
+        samples.dedup_by(|later, kept| {
+            let twice = later.0 == kept.0;
+            if twice {
+                kept.1 = later.1;
+            }
+            twice
+        });
+        for (id, value) in &samples {
+            inner.head.push(*id, now, *value, round);
+        }
+        let ended = inner.head.vanished(round);
+        if !ended.is_empty() {
+            for id in &ended {
+                inner.head.push(*id, now, stale(), round);
+                samples.push((*id, stale()));
+            }
+            samples.sort_by_key(|s| s.0);
+        }
+        inner.newest = now;
+        events::sampled(samples.len() as u64);
+        if let Err(error) = inner.write_down(&self.dir, now, &samples) {
+            tracing::warn!(%error, "samples are kept in memory only: their log cannot be written");
+        }
+    }
+
+    /// Remembers what a metric is, for `/api/v1/metadata`.
+    pub fn describe(&self, name: &str, kind: &str, help: &str) {
+        let known = self.metadata.read().is(name, kind, help);
+        if !known {
+            self.metadata.write().put(name, kind, help);
+        }
+    }
+
+    pub fn metadata(&self) -> Vec<(String, Metadatum)> {
+        self.metadata.read().all()
+    }
+
+    /// Remembers a trace behind a sample of a series; the oldest gives way when the bound is reached.
+    pub fn exemplar(&self, name: &str, labels: &[(&str, &str)], exemplar: Exemplar) {
+        let series = Labels::new(labels.iter().copied().chain([(super::labels::NAME, name)]));
+        self.exemplars.lock().add(series, exemplar);
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+}
+
+impl Inner {
+    /// The id of a series; none if it is new and there is no room for it.
+    fn id_of(&mut self, name: &str, labels: &[(&str, &str)], room: &mut usize) -> io::Result<Option<Id>> {
+        let sorted;
+        let labels = if labels.is_sorted_by(|a, b| a.0 < b.0) {
+            labels
+        } else {
+            let mut copy = labels.to_vec();
+            copy.sort_by(|a, b| a.0.cmp(b.0));
+            copy.dedup_by(|a, b| a.0 == b.0);
+            sorted = copy;
+            &sorted
+        };
+        let known = self.table.find(name, labels);
+        if let Some(id) = known.filter(|id| self.head.holds(*id)) {
+            return Ok(Some(id));
+        }
+        if *room == 0 {
+            return Ok(None);
+        }
+        *room -= 1;
+        known.map_or_else(|| self.table.add(name, labels), Ok).map(Some)
+    }
+
+    fn write_down(&mut self, dir: &Path, now: i64, samples: &[(Id, f64)]) -> io::Result<()> {
+        let window = window_of(now);
+        if self.log.as_ref().is_none_or(|l| l.window != window) {
+            // A log that is already there continues; its rounds have to be read first.
+            let mut rounds = Rounds::default();
+            let (log, _) = Log::open(&disk::log_path(dir, window), |frame| {
+                rounds.decode(frame, |_, _, _| {});
+            })?;
+            self.log = Some(OpenLog { window, log, rounds });
+        }
+        let Some(open) = &mut self.log else { return Ok(()) };
+        let mut frame = Vec::new();
+        open.rounds.encode(now, samples, &mut frame);
+        let written = open.log.append(&frame).and_then(|()| open.log.sync()).and_then(|()| self.table.sync());
+        if written.is_err() {
+            // What the log remembers of values no longer matches the file.
+            self.log = None;
+        }
+        written
+    }
+
+    fn replay(&mut self, window: i64, path: &Path) -> io::Result<()> {
+        let mut rounds = Rounds::default();
+        let mut unknown = 0u64;
+        let (head, table) = (&mut self.head, &self.table);
+        let (log, replay) = Log::open(path, |frame| {
+            rounds.decode(frame, |id, time, value| {
+                if table.labels_of(id).is_some() {
+                    // Round 0 is before any: what does not come back has ended.
+                    head.push(id, time, value, 0);
+                } else {
+                    unknown += 1;
+                }
+            });
+        })?;
+        if replay.cut > 0 {
+            events::damaged("head_log_bytes", replay.cut);
+            tracing::warn!(bytes = replay.cut, "the tail of the log of samples was damaged and has been cut off");
+        }
+        if unknown > 0 {
+            events::damaged("samples", unknown);
+            tracing::error!(samples = unknown, "samples of unknown series were left out");
+        }
+        self.log = Some(OpenLog { window, log, rounds });
+        Ok(())
+    }
+
+    pub(super) fn log_bytes(&self) -> u64 {
+        self.log.as_ref().map_or(0, |l| l.log.bytes()) + self.table.bytes()
+    }
+
+    pub(super) fn newest(&self) -> i64 {
+        self.newest
+    }
+
+    /// The log of a window is needed no longer.
+    pub(super) fn close_log(&mut self, window: i64) {
+        if self.log.as_ref().is_some_and(|l| l.window == window) {
+            self.log = None;
+        }
+    }
+}
