@@ -2,6 +2,7 @@
 //!
 //! The format is Prometheus' (`load`, `eval instant at`, `eval range from … to … step`, `expect`). Its files are not
 //! part of this repository; the folder `shared/promqltest` beside the checkout is read when it exists.
+mod against_prometheus;
 mod compare;
 mod histogram;
 mod run;

@@ -38,7 +38,7 @@ impl Params {
 
     /// The first value that is not empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.all(name).find(|v| !v.is_empty())
+        self.0.iter().find(|(n, v)| n == name && !v.is_empty()).map(|(_, v)| v.as_str())
     }
 
     pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
