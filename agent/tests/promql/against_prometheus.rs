@@ -151,7 +151,9 @@ fn open_metrics(start: i64) -> String {
 }
 
 fn encoded(text: &str) -> String {
-    text.bytes().map(|b| if b.is_ascii_alphanumeric() { (b as char).to_string() } else { format!("%{b:02X}") }).collect()
+    text.bytes()
+        .map(|b| if b.is_ascii_alphanumeric() { (b as char).to_string() } else { format!("%{b:02X}") })
+        .collect()
 }
 
 /// The same shape and text, numbers equal to a part in a thousand million.
@@ -184,7 +186,8 @@ fn sorted(mut answer: Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_are_those_of_a_real_prometheus() {
-    let found = |program: &str| Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success());
+    let found =
+        |program: &str| Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success());
     if !found("prometheus") || !found("promtool") {
         println!("not run: prometheus and promtool are not installed");
         return;
@@ -217,7 +220,16 @@ async fn answers_are_those_of_a_real_prometheus() {
             format!("/api/v1/query?query={query}&time={to}"),
         ] {
             let request = Request::get(&path).body(Body::empty()).unwrap();
-            let body = router.clone().oneshot(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+            let body = router
+                .clone()
+                .oneshot(request)
+                .await
+                .unwrap()
+                .into_body()
+                .collect()
+                .await
+                .unwrap()
+                .to_bytes();
             let ours = sorted(serde_json::from_slice(&body).unwrap());
             let theirs = sorted(prometheus.json(&path));
             if !same(&ours, &theirs) {
@@ -233,7 +245,8 @@ async fn answers_are_those_of_a_real_prometheus() {
         format!("/api/v1/series?match[]={}", encoded("{job=\"api\",code!=\"\"}")),
     ] {
         let request = Request::get(&path).body(Body::empty()).unwrap();
-        let body = router.clone().oneshot(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+        let body =
+            router.clone().oneshot(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
         let (ours, theirs): (Value, Value) = (serde_json::from_slice(&body).unwrap(), prometheus.json(&path));
         if ours != theirs {
             wrong.push(format!("{path}\n  ours   {ours}\n  theirs {theirs}"));

@@ -11,7 +11,11 @@ pub(crate) fn check(eval: &Eval, result: &Result<(Answer, Annotations), Error>) 
         (Err(error), Some(text)) => {
             let message = error.to_string();
             let message = message.split_once("parse error: ").map_or(message.as_str(), |(_, m)| m);
-            return if text.fits(message) { Ok(()) } else { Err(format!("fails with another message: {message}")) };
+            return if text.fits(message) {
+                Ok(())
+            } else {
+                Err(format!("fails with another message: {message}"))
+            };
         }
         (Err(error), None) => return Err(format!("fails: {error}")),
         (Ok(_), Some(_)) => return Err("does not fail".into()),
@@ -36,7 +40,9 @@ fn note(what: &str, wanted: &Option<Text>, none: bool, given: &[String]) -> Resu
         return Err(format!("gives a {what}: {}", given[0]));
     }
     match wanted {
-        Some(text) if !given.iter().any(|g| text.fits(g)) => Err(format!("gives no such {what}, but {given:?}")),
+        Some(text) if !given.iter().any(|g| text.fits(g)) => {
+            Err(format!("gives no such {what}, but {given:?}"))
+        }
         _ => Ok(()),
     }
 }
@@ -76,7 +82,10 @@ fn matrix(eval: &Eval, rows: &[(Labels, Vec<(i64, Sample)>)]) -> Result<(), Stri
             return Err(format!("lacks {labels}; gives {rows:?}"));
         };
         let fits = got.len() == points.len()
-            && got.iter().zip(&points).all(|((t, v), (want_t, want_v))| t == want_t && close_samples(want_v, v));
+            && got
+                .iter()
+                .zip(&points)
+                .all(|((t, v), (want_t, want_v))| t == want_t && close_samples(want_v, v));
         same(fits, || format!("{labels}: {got:?} instead of {points:?}"))?;
     }
     Ok(())

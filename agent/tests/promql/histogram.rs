@@ -55,7 +55,13 @@ fn fields(text: &str) -> Histogram {
             after.find(char::is_whitespace).unwrap_or(after.len())
         };
         let value = &after[..end];
-        let list = || value.trim_matches(['[', ']']).split_whitespace().map(|v| number(v).unwrap()).collect::<Vec<f64>>();
+        let list = || {
+            value
+                .trim_matches(['[', ']'])
+                .split_whitespace()
+                .map(|v| number(v).unwrap())
+                .collect::<Vec<f64>>()
+        };
         match key.trim() {
             "schema" => h.schema = value.parse().unwrap(),
             "sum" => h.sum = number(value).unwrap(),
@@ -124,7 +130,9 @@ pub(crate) fn from_classic(series: &[(Labels, Vec<Sample>)]) -> Vec<(Labels, Vec
     let mut groups: BTreeMap<Labels, Parts> = BTreeMap::new();
     for (labels, values) in series {
         let name = labels.name().to_owned();
-        let Some((base, part)) = ["_bucket", "_sum", "_count"].iter().find_map(|s| Some((name.strip_suffix(s)?, *s))) else {
+        let Some((base, part)) =
+            ["_bucket", "_sum", "_count"].iter().find_map(|s| Some((name.strip_suffix(s)?, *s)))
+        else {
             continue;
         };
         let group = groups.entry(labels.with(NAME, base).with("le", "")).or_default();
@@ -150,7 +158,12 @@ pub(crate) fn from_classic(series: &[(Labels, Vec<Sample>)]) -> Vec<(Labels, Vec
     out
 }
 
-fn custom(buckets: &[(f64, Vec<Sample>)], sum: &Option<Vec<Sample>>, count: &Option<Vec<Sample>>, i: usize) -> Sample {
+fn custom(
+    buckets: &[(f64, Vec<Sample>)],
+    sum: &Option<Vec<Sample>>,
+    count: &Option<Vec<Sample>>,
+    i: usize,
+) -> Sample {
     let at = |values: &Vec<Sample>| values.get(i).and_then(Sample::float);
     let mut bounds: Vec<f64> = Vec::new();
     let mut cumulative: Vec<f64> = Vec::new();

@@ -67,7 +67,12 @@ fn prometheus_own_cases_do_not_fall_behind() {
         ("experimental", total.experimental, FLOOR.experimental),
         ("native", total.native, FLOOR.native),
     ] {
-        assert!(now.0 >= floor.0, "{what}: {} pass, {} did before; PROMQLTEST_FAILURES=1 lists them", now.0, floor.0);
+        assert!(
+            now.0 >= floor.0,
+            "{what}: {} pass, {} did before; PROMQLTEST_FAILURES=1 lists them",
+            now.0,
+            floor.0
+        );
     }
     let part = f64::from(total.classic.0) / f64::from(total.classic.1);
     assert!(part >= CLASSIC_GOAL, "{:.2} % of the classic evaluations pass", part * 100.0);

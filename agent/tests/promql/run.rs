@@ -33,7 +33,8 @@ impl Score {
 
 impl fmt::Display for Score {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let cell = |(passed, all): (u32, u32)| if all == 0 { String::new() } else { format!("{passed}/{all}") };
+        let cell =
+            |(passed, all): (u32, u32)| if all == 0 { String::new() } else { format!("{passed}/{all}") };
         write!(f, "{:>11} {:>14} {:>11}", cell(self.classic), cell(self.experimental), cell(self.native))
     }
 }
@@ -45,13 +46,35 @@ pub(crate) struct Report {
 
 /// What Prometheus puts behind `--enable-feature`.
 const EXPERIMENTAL: [&str; 24] = [
-    "info(", "fill(", "fill_left(", "fill_right(", "anchored", "smoothed", "limitk", "limit_ratio", "mad_over_time",
-    "sort_by_label", "double_exponential_smoothing", "first_over_time", "ts_of_", "histogram_quantiles", "start()",
-    "end()", "range()", "step()", "min_of", "max_of", "</", ">/", "start_timestamp", "__type__",
+    "info(",
+    "fill(",
+    "fill_left(",
+    "fill_right(",
+    "anchored",
+    "smoothed",
+    "limitk",
+    "limit_ratio",
+    "mad_over_time",
+    "sort_by_label",
+    "double_exponential_smoothing",
+    "first_over_time",
+    "ts_of_",
+    "histogram_quantiles",
+    "start()",
+    "end()",
+    "range()",
+    "step()",
+    "min_of",
+    "max_of",
+    "</",
+    ">/",
+    "start_timestamp",
+    "__type__",
 ];
 
 /// Files about features that are off unless asked for.
-const EXPERIMENTAL_FILES: [&str; 4] = ["duration_expression", "start_timestamps", "type_and_unit", "extended_vectors"];
+const EXPERIMENTAL_FILES: [&str; 4] =
+    ["duration_expression", "start_timestamps", "type_and_unit", "extended_vectors"];
 
 pub(crate) fn file(path: &Path) -> Report {
     let text = std::fs::read_to_string(path).unwrap();
@@ -84,7 +107,12 @@ fn one(memory: &Memory, options: &Options<'_>, stem: &str, eval: &Eval, report: 
         || stem == "native_histograms"
         || eval.expect.series.iter().any(|(_, v)| v.iter().any(|v| !v.is_absent() && v.float().is_none()));
     // `@ start()` and `@ end()` are classic; the functions of the same names are not.
-    let shifted = eval.query.replace("@ start()", "").replace("@ end()", "").replace("@start()", "").replace("@end()", "");
+    let shifted = eval
+        .query
+        .replace("@ start()", "")
+        .replace("@ end()", "")
+        .replace("@start()", "")
+        .replace("@end()", "");
     let experimental = EXPERIMENTAL_FILES.contains(&stem) || EXPERIMENTAL.iter().any(|e| shifted.contains(e));
     let count = if histograms {
         &mut report.score.native
@@ -97,7 +125,13 @@ fn one(memory: &Memory, options: &Options<'_>, stem: &str, eval: &Eval, report: 
     match check(eval, &result) {
         Ok(()) => count.0 += 1,
         Err(what) => {
-            let kind = if histograms { "native" } else if experimental { "experimental" } else { "classic" };
+            let kind = if histograms {
+                "native"
+            } else if experimental {
+                "experimental"
+            } else {
+                "classic"
+            };
             let what: String = what.chars().take(400).collect();
             report.failures.push(format!("{kind} line {}: {} — {what}", eval.line, eval.query));
         }

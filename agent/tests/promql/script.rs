@@ -56,15 +56,27 @@ pub(crate) fn duration(text: &str) -> i64 {
     if let Some(rest) = text.strip_prefix('-') {
         return -duration(rest);
     }
-    const UNITS: [(&str, i64); 7] =
-        [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("w", 604_800_000), ("y", 31_536_000_000)];
+    const UNITS: [(&str, i64); 7] = [
+        ("ms", 1),
+        ("s", 1000),
+        ("m", 60_000),
+        ("h", 3_600_000),
+        ("d", 86_400_000),
+        ("w", 604_800_000),
+        ("y", 31_536_000_000),
+    ];
     let (mut total, mut rest) = (0, text);
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or_else(|| panic!("not a duration: {text}"));
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or_else(|| panic!("not a duration: {text}"));
         let count: f64 = rest[..digits].parse().unwrap();
         rest = &rest[digits..];
         let letters = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
-        let unit = UNITS.iter().find(|(u, _)| *u == &rest[..letters]).unwrap_or_else(|| panic!("not a duration: {text}"));
+        let unit = UNITS
+            .iter()
+            .find(|(u, _)| *u == &rest[..letters])
+            .unwrap_or_else(|| panic!("not a duration: {text}"));
         total += (count * unit.1 as f64) as i64;
         rest = &rest[letters..];
     }
@@ -72,7 +84,8 @@ pub(crate) fn duration(text: &str) -> i64 {
 }
 
 pub(crate) fn parse(text: &str) -> Vec<Command> {
-    let lines: Vec<&str> = text.lines().map(str::trim).map(|l| if l.starts_with('#') { "" } else { l }).collect();
+    let lines: Vec<&str> =
+        text.lines().map(str::trim).map(|l| if l.starts_with('#') { "" } else { l }).collect();
     let mut out = Vec::new();
     let mut i = 0;
     while i < lines.len() {

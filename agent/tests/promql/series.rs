@@ -103,10 +103,17 @@ fn values(text: &str) -> Vec<Sample> {
 
 fn floats(word: &str, out: &mut Vec<Sample>) {
     let (body, times) = match word.rsplit_once('x') {
-        Some((body, times)) if times.bytes().all(|b| b.is_ascii_digit()) && !times.is_empty() && !body.ends_with('0') => {
+        Some((body, times))
+            if times.bytes().all(|b| b.is_ascii_digit()) && !times.is_empty() && !body.ends_with('0') =>
+        {
             (body, Some(times.parse::<usize>().unwrap()))
         }
-        Some((body, times)) if times.bytes().all(|b| b.is_ascii_digit()) && !times.is_empty() && body != "0" && body != "-0" => {
+        Some((body, times))
+            if times.bytes().all(|b| b.is_ascii_digit())
+                && !times.is_empty()
+                && body != "0"
+                && body != "-0" =>
+        {
             (body, Some(times.parse::<usize>().unwrap()))
         }
         Some(("0" | "-0", times)) => (word.split('x').next().unwrap(), times.parse::<usize>().ok()),

@@ -44,7 +44,11 @@ impl Memory {
 
 impl Source for Memory {
     fn find(&self, matchers: &[Matcher], _: i64, _: i64) -> Result<Vec<Found>, Error> {
-        let found = self.series.iter().enumerate().filter(|(_, (labels, _))| matchers.iter().all(|m| m.matches_labels(labels)));
+        let found = self
+            .series
+            .iter()
+            .enumerate()
+            .filter(|(_, (labels, _))| matchers.iter().all(|m| m.matches_labels(labels)));
         Ok(found.map(|(i, (labels, _))| Found { id: i as u64, labels: labels.clone() }).collect())
     }
 

@@ -4,8 +4,8 @@ pub mod elasticsearch;
 pub mod logs;
 pub mod overview;
 pub mod panics;
-pub mod zipkin;
 pub mod prometheus;
+pub mod zipkin;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -66,7 +66,10 @@ mod tests {
         }
         put_str(&mut out, "abc");
         let mut take = Take(&out);
-        assert_eq!([take.number(), take.number(), take.number(), take.number()], [Some(0), Some(127), Some(128), Some(u64::MAX)]);
+        assert_eq!(
+            [take.number(), take.number(), take.number(), take.number()],
+            [Some(0), Some(127), Some(128), Some(u64::MAX)]
+        );
         assert_eq!(take.text(), Some("abc"));
         assert_eq!(take.number(), None);
         assert_eq!(Take(&[5, b'a']).text(), None);

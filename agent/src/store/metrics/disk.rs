@@ -34,7 +34,8 @@ pub(crate) fn logs(dir: &Path) -> io::Result<Vec<(i64, PathBuf)>> {
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let window = name.strip_prefix("head-").and_then(|n| n.strip_suffix(".log")).and_then(|n| n.parse().ok());
+        let window =
+            name.strip_prefix("head-").and_then(|n| n.strip_suffix(".log")).and_then(|n| n.parse().ok());
         if let Some(window) = window {
             out.push((window, path));
         }

@@ -140,7 +140,9 @@ mod tests {
 
     #[test]
     fn reads_samples_types_and_help() {
-        let (found, bad) = items("# HELP a Some \\n help.\n# TYPE a counter\na{b=\"c\\\"\\\\\\n\", d=\"}\"} 1 1700\na +Inf\n");
+        let (found, bad) = items(
+            "# HELP a Some \\n help.\n# TYPE a counter\na{b=\"c\\\"\\\\\\n\", d=\"}\"} 1 1700\na +Inf\n",
+        );
         assert_eq!(bad, 0);
         assert_eq!(found[0], Item::Help { name: "a", help: "Some \n help.".into() });
         assert_eq!(found[1], Item::Type { name: "a", kind: "counter" });

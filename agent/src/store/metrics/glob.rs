@@ -25,7 +25,11 @@ pub fn glob_to_selector(glob: &str) -> Option<String> {
     let metric = match outcome {
         wire::outcome::CALLED => wire::metric::CALLS.to_owned(),
         wire::outcome::TIMING => {
-            return Some(format!("{{__name__=~\"{}(_bucket|_sum|_count)?\"{}}}", wire::metric::TIMING, after(&matchers)));
+            return Some(format!(
+                "{{__name__=~\"{}(_bucket|_sum|_count)?\"{}}}",
+                wire::metric::TIMING,
+                after(&matchers)
+            ));
         }
         "*" => return Some(format!("{{__name__=~\"{}.+\"{}}}", wire::metric::PREFIX, after(&matchers))),
         outcome => {
@@ -96,15 +100,30 @@ mod tests {
 
     #[test]
     fn the_convention_becomes_labels() {
-        assert_eq!(selector("*.handlers.*.failed"), r#"instrument_outcomes_total{group="handlers",outcome="failed"}"#);
-        assert_eq!(selector("kittens.handlers.list.called"), r#"instrument_calls_total{service="kittens",group="handlers",segment="list"}"#);
-        assert_eq!(selector("kit*.mysql.*.timing"), r#"{__name__=~"instrument_timing_seconds(_bucket|_sum|_count)?",service=~"kit.*",group="mysql"}"#);
-        assert_eq!(selector("prod.*.k.handlers.*.*"), r#"{__name__=~"instrument_.+",environment="prod",service="k",group="handlers"}"#);
+        assert_eq!(
+            selector("*.handlers.*.failed"),
+            r#"instrument_outcomes_total{group="handlers",outcome="failed"}"#
+        );
+        assert_eq!(
+            selector("kittens.handlers.list.called"),
+            r#"instrument_calls_total{service="kittens",group="handlers",segment="list"}"#
+        );
+        assert_eq!(
+            selector("kit*.mysql.*.timing"),
+            r#"{__name__=~"instrument_timing_seconds(_bucket|_sum|_count)?",service=~"kit.*",group="mysql"}"#
+        );
+        assert_eq!(
+            selector("prod.*.k.handlers.*.*"),
+            r#"{__name__=~"instrument_.+",environment="prod",service="k",group="handlers"}"#
+        );
     }
 
     #[test]
     fn other_names_become_patterns_of_names() {
-        assert_eq!(selector("api.*.latency"), r#"{__name__=~"api_[^_].*_latency(_total|_bucket|_sum|_count)?"}"#);
+        assert_eq!(
+            selector("api.*.latency"),
+            r#"{__name__=~"api_[^_].*_latency(_total|_bucket|_sum|_count)?"}"#
+        );
         assert_eq!(selector("a-b"), r#"{__name__=~"a_b(_total|_bucket|_sum|_count)?"}"#);
         assert_eq!(glob_to_selector("a..b"), None);
         assert!(selector("*.h\"\\.*.failed").contains(r#"group="h\"\\""#));

@@ -38,7 +38,9 @@ impl Head {
         });
         match line.chunks.last_mut() {
             Some(open) if time <= open.last => return false,
-            Some(open) if open.len() < SAMPLES && window_of(open.first) == window_of(time) => open.push(time, value),
+            Some(open) if open.len() < SAMPLES && window_of(open.first) == window_of(time) => {
+                open.push(time, value)
+            }
             last => {
                 if let Some(full) = last {
                     full.close();
@@ -64,7 +66,8 @@ impl Head {
 
     pub(crate) fn bytes(&self) -> usize {
         let lines = self.series.iter().flatten();
-        lines.map(|l| 64 + l.chunks.iter().map(Chunk::bytes).sum::<usize>()).sum::<usize>() + self.series.capacity() * 8
+        lines.map(|l| 64 + l.chunks.iter().map(Chunk::bytes).sum::<usize>()).sum::<usize>()
+            + self.series.capacity() * 8
     }
 
     pub(crate) fn samples(&self) -> usize {

@@ -66,8 +66,10 @@ impl Store {
             if !rows.is_empty() {
                 rollups.series(id, &rollup::columns(&rows))?;
             }
-            let columns =
-                [Column::Whole(std::mem::take(&mut samples.times)), Column::Real(std::mem::take(&mut samples.floats))];
+            let columns = [
+                Column::Whole(std::mem::take(&mut samples.times)),
+                Column::Real(std::mem::take(&mut samples.floats)),
+            ];
             raw.series(id, &columns)?;
         }
         // Roll-ups first: if only they are there after a crash, the log still holds the window and writes them again.
@@ -168,8 +170,10 @@ impl Store {
         let mut gone: Vec<Arc<Block>> = Vec::new();
         {
             let mut inner = self.inner.write();
-            let (raw_until, rollup_until) =
-                (now.saturating_sub(age(self.settings.raw_age)), now.saturating_sub(age(self.settings.rollup_age)));
+            let (raw_until, rollup_until) = (
+                now.saturating_sub(age(self.settings.raw_age)),
+                now.saturating_sub(age(self.settings.rollup_age)),
+            );
             take(&mut inner.raw, &mut gone, |b| b.end <= raw_until);
             take(&mut inner.rollups, &mut gone, |b| b.end <= rollup_until);
             events::blocks_dropped("age", gone.len() as u64);
@@ -177,7 +181,11 @@ impl Store {
             let size = |list: &[Arc<Block>]| list.iter().map(|b| b.bytes).sum::<u64>();
             while size(&inner.raw) + size(&inner.rollups) + inner.log_bytes() > self.settings.size.0 {
                 // Samples go before roll-ups, but the last day of samples goes last.
-                let list = if inner.raw.len() > 1 || inner.rollups.is_empty() { &mut inner.raw } else { &mut inner.rollups };
+                let list = if inner.raw.len() > 1 || inner.rollups.is_empty() {
+                    &mut inner.raw
+                } else {
+                    &mut inner.rollups
+                };
                 if list.is_empty() {
                     break;
                 }

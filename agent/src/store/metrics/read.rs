@@ -104,8 +104,16 @@ impl Store {
 fn suits(function: &str) -> bool {
     matches!(
         function,
-        "rate" | "increase" | "delta" | "deriv" | "min_over_time" | "max_over_time" | "avg_over_time"
-            | "sum_over_time" | "last_over_time" | "present_over_time"
+        "rate"
+            | "increase"
+            | "delta"
+            | "deriv"
+            | "min_over_time"
+            | "max_over_time"
+            | "avg_over_time"
+            | "sum_over_time"
+            | "last_over_time"
+            | "present_over_time"
     )
 }
 

@@ -50,8 +50,14 @@ pub(crate) fn columns(rows: &[Row]) -> Vec<Column> {
 }
 
 pub(crate) fn from_columns(columns: &[Column]) -> Option<Vec<Row>> {
-    let [Column::Whole(times), Column::Real(last), Column::Real(min), Column::Real(max), Column::Real(sum), Column::Whole(count)] =
-        columns
+    let [
+        Column::Whole(times),
+        Column::Real(last),
+        Column::Real(min),
+        Column::Real(max),
+        Column::Real(sum),
+        Column::Whole(count),
+    ] = columns
     else {
         return None;
     };
@@ -59,7 +65,14 @@ pub(crate) fn from_columns(columns: &[Column]) -> Option<Vec<Row>> {
     if [last.len(), min.len(), max.len(), sum.len(), count.len()].iter().any(|l| *l != n) {
         return None;
     }
-    let row = |i: usize| Row { time: times[i], last: last[i], min: min[i], max: max[i], sum: sum[i], count: count[i] };
+    let row = |i: usize| Row {
+        time: times[i],
+        last: last[i],
+        min: min[i],
+        max: max[i],
+        sum: sum[i],
+        count: count[i],
+    };
     Some((0..n).map(row).collect())
 }
 

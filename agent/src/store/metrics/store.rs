@@ -63,7 +63,10 @@ impl Store {
         let (mut table, replay) = Table::open(&dir.join("series.log")).map_err(failed)?;
         if replay.cut > 0 {
             events::damaged("series_log_bytes", replay.cut);
-            tracing::warn!(bytes = replay.cut, "the tail of the list of series was damaged and has been cut off");
+            tracing::warn!(
+                bytes = replay.cut,
+                "the tail of the list of series was damaged and has been cut off"
+            );
         }
         let raw = disk::blocks(dir, Kind::Raw).map_err(failed)?;
         let rollups = disk::blocks(dir, Kind::Rollup).map_err(failed)?;
@@ -74,8 +77,16 @@ impl Store {
             table.reserve(last.map_or(0, |id| id as usize + 1));
         }
         let sealed = raw.last().map_or(i64::MIN, |b| b.end);
-        let mut inner =
-            Inner { table, head: Head::default(), raw, rollups, log: None, round: 1, newest: i64::MIN, sealed };
+        let mut inner = Inner {
+            table,
+            head: Head::default(),
+            raw,
+            rollups,
+            log: None,
+            round: 1,
+            newest: i64::MIN,
+            sealed,
+        };
         for (window, path) in disk::logs(dir).map_err(failed)? {
             if window < sealed {
                 let _ = std::fs::remove_file(&path);
@@ -242,7 +253,10 @@ impl Inner {
         })?;
         if replay.cut > 0 {
             events::damaged("head_log_bytes", replay.cut);
-            tracing::warn!(bytes = replay.cut, "the tail of the log of samples was damaged and has been cut off");
+            tracing::warn!(
+                bytes = replay.cut,
+                "the tail of the log of samples was damaged and has been cut off"
+            );
         }
         if unknown > 0 {
             events::damaged("samples", unknown);

@@ -30,7 +30,8 @@ impl Table {
                 found.push(entry);
             }
         })?;
-        let mut table = Table { labels: Vec::new(), by_labels: HashTable::new(), by_name: HashMap::new(), log };
+        let mut table =
+            Table { labels: Vec::new(), by_labels: HashTable::new(), by_name: HashMap::new(), log };
         for (id, labels) in found {
             table.insert(id, labels);
         }
@@ -64,9 +65,9 @@ impl Table {
         self.labels[at] = Some(labels);
         let all = &self.labels;
         self.by_labels.insert_unique(hash, id, |id| {
-            all.get(*id as usize).and_then(Option::as_ref).map_or(0, |l| {
-                hash_of(l.name(), l.iter().filter(|(n, _)| *n != NAME))
-            })
+            all.get(*id as usize)
+                .and_then(Option::as_ref)
+                .map_or(0, |l| hash_of(l.name(), l.iter().filter(|(n, _)| *n != NAME)))
         });
         self.by_name.entry(Arc::from(name)).or_default().push(id);
     }

@@ -25,7 +25,8 @@ fn round(store: &Store, now: i64, values: &[f64]) {
 }
 
 fn read(store: &Store, i: usize, from: i64, to: i64) -> Samples {
-    let found = store.find(&[Matcher::equal("__name__", "m"), Matcher::equal("i", i.to_string())], from, to).unwrap();
+    let found =
+        store.find(&[Matcher::equal("__name__", "m"), Matcher::equal("i", i.to_string())], from, to).unwrap();
     let mut out = Samples::default();
     if let Some(found) = found.first() {
         store.read(found.id, from, to, Hints::default(), &mut out).unwrap();

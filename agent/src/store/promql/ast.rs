@@ -36,7 +36,10 @@ pub enum Kind {
     /// An instant vector, or a range vector if it has a range.
     Selector(Box<Selector>),
     Subquery(Box<Subquery>),
-    Call { signature: &'static Signature, args: Vec<Expr> },
+    Call {
+        signature: &'static Signature,
+        args: Vec<Expr>,
+    },
     Aggregate(Box<Aggregate>),
     Negate(Box<Expr>),
     Binary(Box<Binary>),

@@ -38,7 +38,10 @@ impl Checker<'_> {
                 self.expr(&s.expr)?;
                 if s.expr.value_type() != Type::Vector && s.expr.value_type() != Type::Scalar {
                     let got = s.expr.value_type();
-                    return self.fail(expr, format!("subquery is only allowed on instant vector, got {got} instead"));
+                    return self.fail(
+                        expr,
+                        format!("subquery is only allowed on instant vector, got {got} instead"),
+                    );
                 }
                 self.span(expr, Some(&s.range), true)?;
                 self.span(expr, s.step.as_ref(), true)?;
@@ -128,7 +131,8 @@ impl Checker<'_> {
         let (l, r) = (b.lhs.value_type(), b.rhs.value_type());
         for (side, t) in [(&b.lhs, l), (&b.rhs, r)] {
             if !matches!(t, Type::Scalar | Type::Vector) {
-                return self.fail(side, "binary expression must contain only scalar and instant vector types");
+                return self
+                    .fail(side, "binary expression must contain only scalar and instant vector types");
             }
         }
         if b.return_bool && !b.op.compares() {
@@ -141,7 +145,8 @@ impl Checker<'_> {
         if b.op.is_set() {
             if scalars.0 || scalars.1 {
                 let op = b.op.text();
-                return self.fail(expr, format!("set operator {op:?} not allowed in binary scalar expression"));
+                return self
+                    .fail(expr, format!("set operator {op:?} not allowed in binary scalar expression"));
             }
             if b.matching.cardinality != Cardinality::OneToOne {
                 return self.fail(expr, format!("no grouping allowed for {:?} operation", b.op.text()));

@@ -66,7 +66,11 @@ impl Histogram {
 
     pub fn upper_bound(&self, index: i32) -> f64 {
         if self.is_custom() {
-            return usize::try_from(index).ok().and_then(|i| self.custom.get(i)).copied().unwrap_or(f64::INFINITY);
+            return usize::try_from(index)
+                .ok()
+                .and_then(|i| self.custom.get(i))
+                .copied()
+                .unwrap_or(f64::INFINITY);
         }
         if self.schema <= 0 {
             return 2f64.powi(index.saturating_mul(1 << (-self.schema).clamp(0, 30)));
@@ -254,7 +258,6 @@ impl Histogram {
         h.custom = bounds.clone();
         h
     }
-
 }
 
 impl std::fmt::Display for Histogram {
@@ -380,7 +383,8 @@ mod tests {
             custom: bounds.into(),
             ..exponential(CUSTOM, buckets)
         };
-        let (h, merged) = custom(&[1.0, 2.0], &[(0, 1.0), (1, 2.0)]).add(&custom(&[2.0, 3.0], &[(1, 4.0)])).unwrap();
+        let (h, merged) =
+            custom(&[1.0, 2.0], &[(0, 1.0), (1, 2.0)]).add(&custom(&[2.0, 3.0], &[(1, 4.0)])).unwrap();
         assert!(merged.bounds_reconciled);
         assert_eq!((&*h.custom, h.positive), (&[2.0][..], vec![(0, 3.0), (1, 4.0)]));
         assert!(exponential(0, &[]).add(&custom(&[], &[])).is_err());

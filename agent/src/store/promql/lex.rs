@@ -21,8 +21,8 @@ pub(crate) struct Token {
 }
 
 const OPS: [&str; 24] = [
-    "==", "!=", "=~", "!~", "<=", ">=", "(", ")", "{", "}", "[", "]", ",", ":", "@", "+", "-", "*", "/", "%", "^",
-    "=", "<", ">",
+    "==", "!=", "=~", "!~", "<=", ">=", "(", ")", "{", "}", "[", "]", ",", ":", "@", "+", "-", "*", "/", "%",
+    "^", "=", "<", ">",
 ];
 
 pub(crate) fn lex(text: &str) -> Result<Vec<Token>, ParseError> {
@@ -90,7 +90,8 @@ fn number(text: &str) -> Result<(Tok, usize), String> {
     let mut len = run;
     // An exponent's sign is not part of the run.
     if !is_hex(body) && body.ends_with(['e', 'E']) && text[run..].starts_with(['+', '-']) {
-        let digits = text[run + 1..].find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(text.len() - run - 1);
+        let digits =
+            text[run + 1..].find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(text.len() - run - 1);
         if digits > 0 {
             len = run + 1 + digits;
             body = &text[..len];

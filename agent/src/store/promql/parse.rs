@@ -28,7 +28,9 @@ pub fn parse(text: &str) -> Result<Expr, ParseError> {
 /// Parses a selector alone (`name{a="b"}`), as `match[]` carries it.
 pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
     match parse(text)?.kind {
-        Kind::Selector(s) if s.range.is_none() && s.time.offset.is_none() && s.time.at.is_none() => Ok(s.matchers),
+        Kind::Selector(s) if s.range.is_none() && s.time.offset.is_none() && s.time.at.is_none() => {
+            Ok(s.matchers)
+        }
         _ => Err(ParseError::at(text, 0, "expected a series selector")),
     }
 }
@@ -115,7 +117,9 @@ impl Parser<'_> {
     fn binary_op(&self) -> Option<BinOp> {
         use BinOp::*;
         match self.peek() {
-            Tok::Op(op) => [Add, Sub, Mul, Div, Mod, Pow, Eq, Ne, Gt, Lt, Ge, Le].into_iter().find(|b| b.text() == *op),
+            Tok::Op(op) => {
+                [Add, Sub, Mul, Div, Mod, Pow, Eq, Ne, Gt, Lt, Ge, Le].into_iter().find(|b| b.text() == *op)
+            }
             Tok::Ident(w) => [And, Or, Unless, Atan2].into_iter().find(|b| w.eq_ignore_ascii_case(b.text())),
             _ => None,
         }
@@ -143,7 +147,11 @@ impl Parser<'_> {
             // Power alone binds to the right.
             let rhs = self.expr(if op == BinOp::Pow { precedence - 1 } else { precedence })?;
             let (start, end) = (lhs.start, rhs.end);
-            lhs = Expr { start, end, kind: Kind::Binary(Box::new(Binary { op, lhs, rhs, return_bool, matching })) };
+            lhs = Expr {
+                start,
+                end,
+                kind: Kind::Binary(Box::new(Binary { op, lhs, rhs, return_bool, matching })),
+            };
         }
         self.depth -= 1;
         Ok(lhs)
@@ -368,7 +376,10 @@ impl Parser<'_> {
             while !self.eat("}") {
                 let matcher = self.matcher()?;
                 if matcher.name == NAME && named_outside {
-                    let message = format!("metric name must not be set twice: {:?} or {:?}", matchers[0].value, matcher.value);
+                    let message = format!(
+                        "metric name must not be set twice: {:?} or {:?}",
+                        matchers[0].value, matcher.value
+                    );
                     return Err(ParseError::at(self.text, start, message));
                 }
                 inside.push(matcher);
@@ -401,7 +412,9 @@ impl Parser<'_> {
                 }
                 return self.matcher_tail(name);
             }
-            Tok::Number(_) if self.raw().starts_with(|c: char| c.is_ascii_alphabetic()) => self.raw().to_owned(),
+            Tok::Number(_) if self.raw().starts_with(|c: char| c.is_ascii_alphabetic()) => {
+                self.raw().to_owned()
+            }
             _ => return Err(self.unexpected("in label matching, expected identifier or \"}\"")),
         };
         self.next();
@@ -451,7 +464,11 @@ impl Parser<'_> {
                     Kind::Selector(_) => {
                         return Err(self.fail("anchored and smoothed modifiers cannot be used together"));
                     }
-                    _ => return Err(self.fail("anchored or smoothed modifier must be preceded by a vector selector")),
+                    _ => {
+                        return Err(
+                            self.fail("anchored or smoothed modifier must be preceded by a vector selector")
+                        );
+                    }
                 }
                 self.next();
             } else {
@@ -467,7 +484,9 @@ impl Parser<'_> {
             Kind::Selector(s) => Ok(&mut s.time),
             Kind::Subquery(s) => Ok(&mut s.time),
             _ => {
-                let text = format!("{what} must be preceded by an instant vector selector or range vector selector or a subquery");
+                let text = format!(
+                    "{what} must be preceded by an instant vector selector or range vector selector or a subquery"
+                );
                 Err(ParseError::at(self.text, start, text))
             }
         }
@@ -496,7 +515,8 @@ impl Parser<'_> {
         self.expect("]", "in subquery")?;
         let (start, end) = (expr.start, self.end());
         let inner = std::mem::replace(expr, Expr { start, end, kind: Kind::Number(0.0) });
-        expr.kind = Kind::Subquery(Box::new(Subquery { expr: inner, range, step, time: TimeShift::default() }));
+        expr.kind =
+            Kind::Subquery(Box::new(Subquery { expr: inner, range, step, time: TimeShift::default() }));
         Ok(())
     }
 

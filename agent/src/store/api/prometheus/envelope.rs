@@ -94,7 +94,9 @@ impl From<Error> for Failure {
         let execution = StatusCode::UNPROCESSABLE_ENTITY;
         match error {
             Error::Parse(_) => Failure::parameter("query", message),
-            Error::Execution(_) | Error::TooManySamples => Failure { status: execution, kind: "execution", message },
+            Error::Execution(_) | Error::TooManySamples => {
+                Failure { status: execution, kind: "execution", message }
+            }
             Error::Timeout => Failure::timeout(message),
             Error::Canceled => Failure { status: StatusCode::SERVICE_UNAVAILABLE, kind: "canceled", message },
             Error::Storage(_) => Failure::internal(message),

@@ -36,7 +36,10 @@ pub(super) fn names(store: &Store, params: &Params, _: &AtomicBool) -> Result<Re
 pub(super) fn values(store: &Store, params: &Params, _: &AtomicBool) -> Result<Reply, Failure> {
     let name = params.get("name").unwrap_or("");
     // Names that are not plain are written `U__…` in a path; only the plain ones exist here.
-    let plain = name.chars().enumerate().all(|(i, c)| c == '_' || c.is_ascii_alphabetic() || (i > 0 && c.is_ascii_digit()));
+    let plain = name
+        .chars()
+        .enumerate()
+        .all(|(i, c)| c == '_' || c.is_ascii_alphabetic() || (i > 0 && c.is_ascii_digit()));
     if name.is_empty() || !plain {
         return Err(Failure::bad(format!("invalid label name: {name:?}")));
     }

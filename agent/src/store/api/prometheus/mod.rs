@@ -60,7 +60,10 @@ pub fn router(store: Arc<Store>) -> Router {
 type Answer = fn(&Store, &Params, &AtomicBool) -> Result<Reply, Failure>;
 
 fn both(answer: Answer) -> MethodRouter<Api> {
-    let handler = move |State(api): State<Api>, RawQuery(query): RawQuery, headers: HeaderMap, body: Bytes| async move {
+    let handler = move |State(api): State<Api>,
+                        RawQuery(query): RawQuery,
+                        headers: HeaderMap,
+                        body: Bytes| async move {
         let params = Params::read(query.as_deref(), &headers, &body);
         run(api, params, headers, answer).await
     };
@@ -102,6 +105,7 @@ async fn run(api: Api, params: Params, headers: HeaderMap, answer: Answer) -> Re
     match work.await {
         Ok(Ok(reply)) => reply.respond(&headers),
         Ok(Err(failure)) => failure.respond(&headers),
-        Err(_) => Failure::internal("the query failed inside the store; the agent's log says more").respond(&headers),
+        Err(_) => Failure::internal("the query failed inside the store; the agent's log says more")
+            .respond(&headers),
     }
 }

@@ -47,17 +47,15 @@ impl Params {
 
     pub(super) fn time(&self, name: &str) -> Result<Option<i64>, Failure> {
         let Some(text) = self.get(name) else { return Ok(None) };
-        let ms = time_ms(text).ok_or_else(|| {
-            Failure::parameter(name, format!("cannot parse {text:?} to a valid timestamp"))
-        })?;
+        let ms = time_ms(text)
+            .ok_or_else(|| Failure::parameter(name, format!("cannot parse {text:?} to a valid timestamp")))?;
         Ok(Some(ms))
     }
 
     pub(super) fn duration(&self, name: &str) -> Result<Option<i64>, Failure> {
         let Some(text) = self.get(name) else { return Ok(None) };
-        let ms = duration_ms(text).ok_or_else(|| {
-            Failure::parameter(name, format!("cannot parse {text:?} to a valid duration"))
-        })?;
+        let ms = duration_ms(text)
+            .ok_or_else(|| Failure::parameter(name, format!("cannot parse {text:?} to a valid duration")))?;
         Ok(Some(ms))
     }
 

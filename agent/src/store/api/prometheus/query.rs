@@ -30,7 +30,8 @@ pub(super) fn range(store: &Store, params: &Params, cancel: &AtomicBool) -> Resu
     let no_step = || Failure::parameter("step", "cannot parse \"\" to a valid duration");
     let step = params.duration("step")?.ok_or_else(no_step)?;
     if step <= 0 {
-        let message = "zero or negative query resolution step widths are not accepted. Try a positive integer";
+        let message =
+            "zero or negative query resolution step widths are not accepted. Try a positive integer";
         return Err(Failure::parameter("step", message));
     }
     if (end - start) / step > MAX_POINTS {
@@ -43,7 +44,10 @@ pub(super) fn range(store: &Store, params: &Params, cancel: &AtomicBool) -> Resu
     let text = text(params)?;
     let kind = promql::parse(text).map_err(Error::from)?.value_type();
     if !matches!(kind, Type::Scalar | Type::Vector) {
-        let message = format!("invalid expression type {:?} for range query, must be Scalar or instant Vector", kind.to_string());
+        let message = format!(
+            "invalid expression type {:?} for range query, must be Scalar or instant Vector",
+            kind.to_string()
+        );
         return Err(Failure::parameter("query", message));
     }
     let (answer, notes) = promql::range(store, text, (start, end, step), &options)?;
@@ -84,7 +88,9 @@ pub(super) fn exemplars(store: &Store, params: &Params, _: &AtomicBool) -> Resul
 }
 
 fn text(params: &Params) -> Result<&str, Failure> {
-    params.get("query").ok_or_else(|| Failure::parameter("query", "unknown position: parse error: no expression found in input"))
+    params.get("query").ok_or_else(|| {
+        Failure::parameter("query", "unknown position: parse error: no expression found in input")
+    })
 }
 
 fn options<'a>(store: &Store, params: &Params, cancel: &'a AtomicBool) -> Result<Options<'a>, Failure> {
@@ -108,5 +114,7 @@ fn options<'a>(store: &Store, params: &Params, cancel: &'a AtomicBool) -> Result
 
 fn now() -> Result<i64, Failure> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map(|d| d.as_millis() as i64).map_err(|_| Failure::internal("the clock of this machine is before 1970"))
+    since
+        .map(|d| d.as_millis() as i64)
+        .map_err(|_| Failure::internal("the clock of this machine is before 1970"))
 }

@@ -69,5 +69,7 @@ fn top<K: ToString>(counts: BTreeMap<K, u64>, limit: usize) -> Vec<serde_json::V
     let mut rows: Vec<(K, u64)> = counts.into_iter().collect();
     rows.sort_by_key(|r| std::cmp::Reverse(r.1));
     rows.truncate(limit);
-    rows.into_iter().map(|(name, value)| serde_json::json!({ "name": name.to_string(), "value": value })).collect()
+    rows.into_iter()
+        .map(|(name, value)| serde_json::json!({ "name": name.to_string(), "value": value }))
+        .collect()
 }

@@ -92,7 +92,10 @@ async fn series_labels_and_values() {
     let (_, values) = f.get("/api/v1/label/path/values").await;
     assert_eq!(values["data"], json!(["/\"x\""]));
     let (_, limited) = f.get("/api/v1/label/job/values?limit=1").await;
-    assert_eq!((&limited["data"], &limited["warnings"]), (&json!(["api"]), &json!(["results truncated due to limit"])));
+    assert_eq!(
+        (&limited["data"], &limited["warnings"]),
+        (&json!(["api"]), &json!(["results truncated due to limit"]))
+    );
     let (_, long_ago) = f.get("/api/v1/labels?start=1&end=2").await;
     assert_eq!(long_ago["status"], "success");
 }
@@ -102,15 +105,55 @@ async fn failures_say_what_and_where() {
     let f = fixture();
     let bad = |kind: &str, message: &str| json!({ "status": "error", "errorType": kind, "error": message });
     for (path, status, wanted) in [
-        ("/api/v1/query?query=sum(", 400, bad("bad_data", "invalid parameter \"query\": 1:5: parse error: unexpected end of input")),
-        ("/api/v1/query?query=up&time=x", 400, bad("bad_data", "invalid parameter \"time\": cannot parse \"x\" to a valid timestamp")),
-        ("/api/v1/query_range?query=up&start=2&end=1&step=1", 400, bad("bad_data", "invalid parameter \"end\": end timestamp must not be before start time")),
-        ("/api/v1/query_range?query=up&start=1&end=2&step=0", 400, bad("bad_data", "invalid parameter \"step\": zero or negative query resolution step widths are not accepted. Try a positive integer")),
-        ("/api/v1/query_range?query=up&start=0&end=11001&step=1", 400, bad("bad_data", "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)")),
-        ("/api/v1/query_range?query=up%5B1m%5D&start=0&end=1&step=1", 400, bad("bad_data", "invalid parameter \"query\": invalid expression type \"range vector\" for range query, must be Scalar or instant Vector")),
+        (
+            "/api/v1/query?query=sum(",
+            400,
+            bad("bad_data", "invalid parameter \"query\": 1:5: parse error: unexpected end of input"),
+        ),
+        (
+            "/api/v1/query?query=up&time=x",
+            400,
+            bad("bad_data", "invalid parameter \"time\": cannot parse \"x\" to a valid timestamp"),
+        ),
+        (
+            "/api/v1/query_range?query=up&start=2&end=1&step=1",
+            400,
+            bad("bad_data", "invalid parameter \"end\": end timestamp must not be before start time"),
+        ),
+        (
+            "/api/v1/query_range?query=up&start=1&end=2&step=0",
+            400,
+            bad(
+                "bad_data",
+                "invalid parameter \"step\": zero or negative query resolution step widths are not accepted. Try a positive integer",
+            ),
+        ),
+        (
+            "/api/v1/query_range?query=up&start=0&end=11001&step=1",
+            400,
+            bad(
+                "bad_data",
+                "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
+            ),
+        ),
+        (
+            "/api/v1/query_range?query=up%5B1m%5D&start=0&end=1&step=1",
+            400,
+            bad(
+                "bad_data",
+                "invalid parameter \"query\": invalid expression type \"range vector\" for range query, must be Scalar or instant Vector",
+            ),
+        ),
         ("/api/v1/series", 400, bad("bad_data", "no match[] parameter provided")),
         ("/api/v1/label/a-b/values", 400, bad("bad_data", "invalid label name: \"a-b\"")),
-        ("/api/v1/query?query=up%20*%20on(x)%20http_requests_total&time=1700000600", 422, bad("execution", "found duplicate series for the match group {} on the right hand-side of the operation: [http_requests_total{job=\"web\"}, http_requests_total{job=\"api\", path=\"/\\\"x\\\"\"}];many-to-many matching not allowed: matching labels must be unique on one side")),
+        (
+            "/api/v1/query?query=up%20*%20on(x)%20http_requests_total&time=1700000600",
+            422,
+            bad(
+                "execution",
+                "found duplicate series for the match group {} on the right hand-side of the operation: [http_requests_total{job=\"web\"}, http_requests_total{job=\"api\", path=\"/\\\"x\\\"\"}];many-to-many matching not allowed: matching labels must be unique on one side",
+            ),
+        ),
         ("/api/v1/query?query=up&timeout=0", 503, bad("timeout", "query timed out in query execution")),
     ] {
         let (code, body) = f.get(path).await;
@@ -123,8 +166,15 @@ async fn metadata_exemplars_and_status() {
     let f = fixture();
     f.store.describe("up", "gauge", "Whether it is.");
     let (_, metadata) = f.get("/api/v1/metadata?metric=up").await;
-    assert_eq!(metadata["data"], json!({ "up": [{ "type": "gauge", "help": "Whether it is.", "unit": "" }] }));
-    f.store.exemplar("up", &[("job", "api")], Exemplar { labels: Labels::new([("trace_id", "ff")]), value: 0.5, time: T0 });
+    assert_eq!(
+        metadata["data"],
+        json!({ "up": [{ "type": "gauge", "help": "Whether it is.", "unit": "" }] })
+    );
+    f.store.exemplar(
+        "up",
+        &[("job", "api")],
+        Exemplar { labels: Labels::new([("trace_id", "ff")]), value: 0.5, time: T0 },
+    );
     let (_, exemplars) = f.get("/api/v1/query_exemplars?query=rate(up%5B1m%5D)&start=0&end=1800000000").await;
     assert_eq!(
         exemplars["data"],
@@ -132,7 +182,10 @@ async fn metadata_exemplars_and_status() {
             "exemplars": [{ "labels": { "trace_id": "ff" }, "value": "0.5", "timestamp": 1_700_000_000 }] }])
     );
     let (_, tsdb) = f.get("/api/v1/status/tsdb").await;
-    assert_eq!(tsdb["data"]["seriesCountByMetricName"][0], json!({ "name": "http_requests_total", "value": 2 }));
+    assert_eq!(
+        tsdb["data"]["seriesCountByMetricName"][0],
+        json!({ "name": "http_requests_total", "value": 2 })
+    );
     let (_, build) = f.get("/api/v1/status/buildinfo").await;
     assert_eq!(build["data"]["version"], "3.0.0");
     for (path, key) in [("rules", "groups"), ("alerts", "alerts"), ("targets", "activeTargets")] {

@@ -131,7 +131,11 @@ impl Evaluator<'_> {
     ) -> Result<Vec<Series>, Error> {
         let mut out: Vec<Series> = series
             .iter()
-            .map(|s| Series { labels: s.labels.clone(), drop_name: s.drop_name, values: vec![Sample::Absent; grid.len()] })
+            .map(|s| Series {
+                labels: s.labels.clone(),
+                drop_name: s.drop_name,
+                values: vec![Sample::Absent; grid.len()],
+            })
             .collect();
         let mut order: Vec<usize> = Vec::new();
         for (i, param) in params.iter().enumerate() {
@@ -193,7 +197,11 @@ impl Evaluator<'_> {
         if capped != ratio
             && let Some(p) = &a.param
         {
-            let text = format!("ratio value should be between -1 and 1, got {}, capping to {}", format::short(ratio), format::short(capped));
+            let text = format!(
+                "ratio value should be between -1 and 1, got {}, capping to {}",
+                format::short(ratio),
+                format::short(capped)
+            );
             self.warn(p, text);
         }
         for (from, to) in series.iter().zip(out) {
@@ -228,7 +236,11 @@ impl Evaluator<'_> {
                         None => {
                             self.touch(grid.len())?;
                             let labels = group.labels.with(label, &text);
-                            out.push(Series { labels, drop_name: group.drop_name, values: vec![Sample::Absent; grid.len()] });
+                            out.push(Series {
+                                labels,
+                                drop_name: group.drop_name,
+                                values: vec![Sample::Absent; grid.len()],
+                            });
                             index.insert(text, out.len() - 1);
                             out.len() - 1
                         }

@@ -14,7 +14,9 @@ impl Evaluator<'_> {
             (Value::Scalar(l), Value::Scalar(r)) => {
                 Ok(Value::Scalar(l.into_iter().zip(r).map(|(l, r)| scalars(b.op, l, r)).collect()))
             }
-            (Value::Vector(v), Value::Scalar(s)) => self.with_scalar(expr, b, v, &s, false).map(Value::Vector),
+            (Value::Vector(v), Value::Scalar(s)) => {
+                self.with_scalar(expr, b, v, &s, false).map(Value::Vector)
+            }
             (Value::Scalar(s), Value::Vector(v)) => self.with_scalar(expr, b, v, &s, true).map(Value::Vector),
             (Value::Vector(l), Value::Vector(r)) if b.op.is_set() => {
                 self.set(b, l, r, grid).map(Value::Vector)
@@ -70,11 +72,13 @@ impl Evaluator<'_> {
         let m = &b.matching;
         let swap = m.cardinality == Cardinality::OneToMany;
         let (many, one) = if swap { (rhs, lhs) } else { (lhs, rhs) };
-        let (fill_many, fill_one) = if swap { (m.fill_right, m.fill_left) } else { (m.fill_left, m.fill_right) };
+        let (fill_many, fill_one) =
+            if swap { (m.fill_right, m.fill_left) } else { (m.fill_left, m.fill_right) };
         let mut signatures = Signatures::default();
         let many_ids: Vec<usize> = many.iter().map(|s| signatures.id(&s.labels, m)).collect();
         let one_ids: Vec<usize> = one.iter().map(|s| signatures.id(&s.labels, m)).collect();
-        let mut join = Join { out: Vec::new(), index: HashMap::new(), pairs: HashMap::new(), steps: grid.len() };
+        let mut join =
+            Join { out: Vec::new(), index: HashMap::new(), pairs: HashMap::new(), steps: grid.len() };
         let mut one_at = vec![usize::MAX; signatures.count()];
         let mut matched = vec![0usize; signatures.count()];
         // Which step last wrote a result: a second write in one step is an ambiguous match.
@@ -105,7 +109,9 @@ impl Evaluator<'_> {
                 }
                 if m.cardinality == Cardinality::OneToOne {
                     if matched[*id] > 0 {
-                        return exec("multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)");
+                        return exec(
+                            "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
+                        );
                     }
                     matched[*id] += 1;
                 }
@@ -132,7 +138,13 @@ impl Evaluator<'_> {
                         let base = match_labels(&one[j].labels, m);
                         self.result_labels(b, &base, Some(&one[j].labels))
                     });
-                    join.put(at, i, value, &mut written, one[j].drop_name || drops_name(b.op) || b.return_bool)?;
+                    join.put(
+                        at,
+                        i,
+                        value,
+                        &mut written,
+                        one[j].drop_name || drops_name(b.op) || b.return_bool,
+                    )?;
                 }
             }
         }
@@ -206,7 +218,13 @@ impl Evaluator<'_> {
                         Outcome::Value(Sample::histogram(h))
                     }
                     Err(_) => {
-                        self.warn(at, format!("incompatible bucket layout encountered for binary operator {}", op.text()));
+                        self.warn(
+                            at,
+                            format!(
+                                "incompatible bucket layout encountered for binary operator {}",
+                                op.text()
+                            ),
+                        );
                         Outcome::Nothing
                     }
                 }
@@ -217,7 +235,10 @@ impl Evaluator<'_> {
 
     fn incompatible(&mut self, at: &Expr, op: BinOp, l: &str, r: &str) -> Outcome {
         let op = op.text();
-        self.info(at, format!("incompatible sample types encountered for binary operator {op:?}: {l} {op} {r}"));
+        self.info(
+            at,
+            format!("incompatible sample types encountered for binary operator {op:?}: {l} {op} {r}"),
+        );
         Outcome::Nothing
     }
 }

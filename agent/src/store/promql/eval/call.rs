@@ -43,15 +43,16 @@ impl Evaluator<'_> {
             }
             "absent" | "absent_over_time" => self.absent(name, &args[0], grid),
             "timestamp" => self.timestamp(&args[0], grid),
-            "sort" | "sort_desc" | "sort_by_label" | "sort_by_label_desc" => self.sort(expr, name, args, grid),
+            "sort" | "sort_desc" | "sort_by_label" | "sort_by_label_desc" => {
+                self.sort(expr, name, args, grid)
+            }
             "label_replace" => self.label_replace(args, grid),
             "label_join" => self.label_join(args, grid),
             "histogram_quantile" | "histogram_quantiles" | "histogram_fraction" => {
                 self.histogram_estimate(name, args, grid)
             }
-            "histogram_count" | "histogram_sum" | "histogram_avg" | "histogram_stddev" | "histogram_stdvar" => {
-                self.histogram_part(name, &args[0], grid)
-            }
+            "histogram_count" | "histogram_sum" | "histogram_avg" | "histogram_stddev"
+            | "histogram_stdvar" => self.histogram_part(name, &args[0], grid),
             "info" => self.info_join(args, grid),
             _ => self.element_call(name, args, grid),
         }
@@ -63,15 +64,20 @@ impl Evaluator<'_> {
             let series = match args.first() {
                 Some(arg) => self.vector(arg, grid)?,
                 None => {
-                    let values = (0..grid.len()).map(|i| Sample::Float(grid.time(i) as f64 / 1000.0)).collect();
+                    let values =
+                        (0..grid.len()).map(|i| Sample::Float(grid.time(i) as f64 / 1000.0)).collect();
                     vec![Series { labels: Labels::default(), drop_name: false, values }]
                 }
             };
-            return self.map_series(series, |v| v.float().map_or(Sample::Absent, |v| Sample::Float(f(v)))).map(Value::Vector);
+            return self
+                .map_series(series, |v| v.float().map_or(Sample::Absent, |v| Sample::Float(f(v))))
+                .map(Value::Vector);
         }
         if let Some(f) = elements::named(name) {
             let series = self.vector(&args[0], grid)?;
-            return self.map_series(series, |v| v.float().map_or(Sample::Absent, |v| Sample::Float(f(v)))).map(Value::Vector);
+            return self
+                .map_series(series, |v| v.float().map_or(Sample::Absent, |v| Sample::Float(f(v))))
+                .map(Value::Vector);
         }
         let Some(f) = elements::with_params(name) else {
             return exec(format!("function {name:?} is not supported"));

@@ -30,7 +30,10 @@ pub(super) fn edged(
     match name {
         "changes" => {
             return Some(
-                counted.windows(2).filter(|p| p[0].1 != p[1].1 && !(p[0].1.is_nan() && p[1].1.is_nan())).count() as f64,
+                counted
+                    .windows(2)
+                    .filter(|p| p[0].1 != p[1].1 && !(p[0].1.is_nan() && p[1].1.is_nan()))
+                    .count() as f64,
             );
         }
         "resets" => return Some(counted.windows(2).filter(|p| p[1].1 < p[0].1).count() as f64),

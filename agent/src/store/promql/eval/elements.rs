@@ -31,7 +31,9 @@ pub(super) fn named(name: &str) -> Option<fn(f64) -> f64> {
 
 pub(super) fn with_params(name: &str) -> Option<fn(f64, &[f64]) -> Option<f64>> {
     Some(match name {
-        "clamp" => |v, p| (p[1] >= p[0] || p[0].is_nan() || p[1].is_nan()).then(|| greater(p[0], lesser(p[1], v))),
+        "clamp" => {
+            |v, p| (p[1] >= p[0] || p[0].is_nan() || p[1].is_nan()).then(|| greater(p[0], lesser(p[1], v)))
+        }
         "clamp_min" => |v, p| Some(greater(v, p[0])),
         "clamp_max" => |v, p| Some(lesser(v, p[0])),
         "round" => |v, p| Some(rounded(v, p.first().copied().unwrap_or(1.0))),

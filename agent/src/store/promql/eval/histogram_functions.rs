@@ -72,18 +72,31 @@ impl Evaluator<'_> {
         self.merged(out).map(Value::Vector)
     }
 
-    fn histogram_groups(&mut self, at: &Expr, series: &[Series], label: Option<&str>) -> Result<Vec<Group>, Error> {
+    fn histogram_groups(
+        &mut self,
+        at: &Expr,
+        series: &[Series],
+        label: Option<&str>,
+    ) -> Result<Vec<Group>, Error> {
         let mut index: HashMap<Labels, usize> = HashMap::new();
         let mut groups: Vec<Group> = Vec::new();
         for (i, s) in series.iter().enumerate() {
             if label.is_some_and(|l| s.labels.get(l).is_some()) {
-                return exec(format!("label {:?} already exists in the input of histogram_quantiles", label.unwrap_or("")));
+                return exec(format!(
+                    "label {:?} already exists in the input of histogram_quantiles",
+                    label.unwrap_or("")
+                ));
             }
             let classic = s.values.iter().any(|v| matches!(v, Sample::Float(_)));
             let native = s.values.iter().any(|v| matches!(v, Sample::Histogram(_)));
             let mut add = |labels: Labels| {
                 *index.entry(labels.clone()).or_insert_with(|| {
-                    groups.push(Group { labels, drop_name: s.drop_name, buckets: Vec::new(), native: Vec::new() });
+                    groups.push(Group {
+                        labels,
+                        drop_name: s.drop_name,
+                        buckets: Vec::new(),
+                        native: Vec::new(),
+                    });
                     groups.len() - 1
                 })
             };
@@ -107,7 +120,12 @@ impl Evaluator<'_> {
                     None => {
                         let labels = s.labels.clone();
                         *index.entry(labels.clone()).or_insert_with(|| {
-                            groups.push(Group { labels, drop_name: s.drop_name, buckets: Vec::new(), native: Vec::new() });
+                            groups.push(Group {
+                                labels,
+                                drop_name: s.drop_name,
+                                buckets: Vec::new(),
+                                native: Vec::new(),
+                            });
                             groups.len() - 1
                         })
                     }
@@ -163,7 +181,12 @@ impl Evaluator<'_> {
                     NanNote::Skewed => "result is skewed higher",
                     NanNote::IsNan => "result is NaN",
                 };
-                self.info(at, format!("input to histogram_quantile has NaN observations, {what} for metric name {metric:?}"));
+                self.info(
+                    at,
+                    format!(
+                        "input to histogram_quantile has NaN observations, {what} for metric name {metric:?}"
+                    ),
+                );
                 Sample::Float(v)
             }
             Source::Classic(buckets) => {
@@ -171,7 +194,9 @@ impl Evaluator<'_> {
                 if forced.forced {
                     let text = format!(
                         "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile), from buckets {} to {}, with a max diff of {} for metric name {metric:?}",
-                        format::short(forced.lowest), format::short(forced.highest), format::short(forced.difference),
+                        format::short(forced.lowest),
+                        format::short(forced.highest),
+                        format::short(forced.difference),
                     );
                     self.info(at, text);
                 }
@@ -180,7 +205,14 @@ impl Evaluator<'_> {
         }
     }
 
-    fn fraction_of(&mut self, at: &Expr, group: &Group, lower: f64, upper: f64, source: Source<'_>) -> Sample {
+    fn fraction_of(
+        &mut self,
+        at: &Expr,
+        group: &Group,
+        lower: f64,
+        upper: f64,
+        source: Source<'_>,
+    ) -> Sample {
         Sample::Float(match source {
             Source::Native(h) => {
                 if h.sum.is_nan() && h.count > 0.0 {
@@ -200,7 +232,12 @@ impl Evaluator<'_> {
     }
 
     /// Count, sum and what follows from them; floats are no histograms and go.
-    pub(super) fn histogram_part(&mut self, name: &'static str, arg: &Expr, grid: Grid) -> Result<Value, Error> {
+    pub(super) fn histogram_part(
+        &mut self,
+        name: &'static str,
+        arg: &Expr,
+        grid: Grid,
+    ) -> Result<Value, Error> {
         let series = self.vector(arg, grid)?;
         let part = |h: &Histogram| match name {
             "histogram_count" => h.count,

@@ -22,7 +22,8 @@ impl Evaluator<'_> {
         } else if names.iter().all(|m| matches!(m.op, Op::NotEqual | Op::NotMatch)) {
             names.extend(Matcher::new(NAME, Op::Match, ".+_info"));
         }
-        let positive: Vec<&Matcher> = names.iter().filter(|m| matches!(m.op, Op::Equal | Op::Match)).collect();
+        let positive: Vec<&Matcher> =
+            names.iter().filter(|m| matches!(m.op, Op::Equal | Op::Match)).collect();
         let is_info = |l: &Labels| names.iter().all(|m| m.matches(l.name())) && !positive.is_empty();
         let selector = Selector {
             matchers: names.iter().chain(&data).cloned().collect(),
@@ -45,8 +46,11 @@ impl Evaluator<'_> {
             let candidates = by_identity.get(&identity(&s.labels)).map_or(&[][..], Vec::as_slice);
             let mut parts: HashMap<Labels, Vec<Sample>> = HashMap::new();
             for (i, v) in s.values.iter().enumerate().filter(|(_, v)| !v.is_absent()) {
-                let present: Vec<&Labels> =
-                    candidates.iter().filter(|c| !infos[**c].values[i].is_absent()).map(|c| &infos[*c].labels).collect();
+                let present: Vec<&Labels> = candidates
+                    .iter()
+                    .filter(|c| !infos[**c].values[i].is_absent())
+                    .map(|c| &infos[*c].labels)
+                    .collect();
                 if present.is_empty() && needs_data {
                     continue;
                 }
@@ -55,7 +59,11 @@ impl Evaluator<'_> {
             }
             let mut parts: Vec<_> = parts.into_iter().collect();
             parts.sort_by(|a, b| a.0.cmp(&b.0));
-            out.extend(parts.into_iter().map(|(labels, values)| Series { labels, drop_name: s.drop_name, values }));
+            out.extend(parts.into_iter().map(|(labels, values)| Series {
+                labels,
+                drop_name: s.drop_name,
+                values,
+            }));
         }
         self.merged(out).map(Value::Vector)
     }
@@ -65,7 +73,9 @@ impl Evaluator<'_> {
         match &expr.bare().kind {
             Kind::Selector(s) => s.time.clone(),
             Kind::Subquery(s) => s.time.clone(),
-            Kind::Call { args, .. } => args.first().map_or_else(TimeShift::default, |a| self.time_of_first_selector(a)),
+            Kind::Call { args, .. } => {
+                args.first().map_or_else(TimeShift::default, |a| self.time_of_first_selector(a))
+            }
             _ => TimeShift::default(),
         }
     }

@@ -69,13 +69,18 @@ impl Evaluator<'_> {
         }
         let mut series = self.vector(&args[0], grid)?;
         if !self.instant {
-            self.warn(expr, "sort is ineffective for range queries since results are always ordered by labels");
+            self.warn(
+                expr,
+                "sort is ineffective for range queries since results are always ordered by labels",
+            );
             return Ok(Value::Vector(series));
         }
         let down = name.ends_with("_desc");
         if name.starts_with("sort_by_label") {
             series.sort_by(|a, b| {
-                let by = labels.iter().map(|l| natural::compare(a.labels.get(l).unwrap_or(""), b.labels.get(l).unwrap_or("")));
+                let by = labels
+                    .iter()
+                    .map(|l| natural::compare(a.labels.get(l).unwrap_or(""), b.labels.get(l).unwrap_or("")));
                 let order = by.fold(Ordering::Equal, Ordering::then).then_with(|| a.labels.cmp(&b.labels));
                 if down { order.reverse() } else { order }
             });
@@ -102,7 +107,11 @@ impl Evaluator<'_> {
 }
 
 fn check_label(name: &str, function: &str) -> Result<(), Error> {
-    if name.is_empty() { exec(format!("invalid destination label name in {function}(): {name}")) } else { Ok(()) }
+    if name.is_empty() {
+        exec(format!("invalid destination label name in {function}(): {name}"))
+    } else {
+        Ok(())
+    }
 }
 
 fn check_source_label(name: &str) -> Result<(), Error> {

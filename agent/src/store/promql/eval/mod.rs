@@ -98,7 +98,10 @@ pub fn range(
     let expr = parse(text)?;
     let kind = expr.value_type();
     if !matches!(kind, Type::Scalar | Type::Vector) {
-        return exec(format!("invalid expression type {:?} for range query, must be Scalar or instant Vector", kind.to_string()));
+        return exec(format!(
+            "invalid expression type {:?} for range query, must be Scalar or instant Vector",
+            kind.to_string()
+        ));
     }
     let grid = Grid { start, end, step: step.max(1) };
     let mut eval = Evaluator::new(source, text, options, grid, false);
@@ -113,8 +116,13 @@ pub fn range(
     let mut rows: Vec<_> = series
         .into_iter()
         .map(|s| {
-            let points: Vec<_> =
-                s.values.into_iter().enumerate().filter(|(_, v)| !v.is_absent()).map(|(i, v)| (grid.time(i), v)).collect();
+            let points: Vec<_> = s
+                .values
+                .into_iter()
+                .enumerate()
+                .filter(|(_, v)| !v.is_absent())
+                .map(|(i, v)| (grid.time(i), v))
+                .collect();
             (s.labels, points)
         })
         .filter(|(_, points)| !points.is_empty())
@@ -135,7 +143,13 @@ pub(crate) struct Evaluator<'a> {
 }
 
 impl<'a> Evaluator<'a> {
-    fn new(source: &'a dyn Source, text: &'a str, options: &'a Options<'a>, query: Grid, instant: bool) -> Self {
+    fn new(
+        source: &'a dyn Source,
+        text: &'a str,
+        options: &'a Options<'a>,
+        query: Grid,
+        instant: bool,
+    ) -> Self {
         Evaluator { source, text, options, query, instant, touched: 0, notes: Annotations::default() }
     }
 
@@ -188,7 +202,11 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Applies `f` to each present value; the result no longer is the metric, so the name goes.
-    fn map_series(&mut self, mut series: Vec<Series>, f: impl Fn(Sample) -> Sample) -> Result<Vec<Series>, Error> {
+    fn map_series(
+        &mut self,
+        mut series: Vec<Series>,
+        f: impl Fn(Sample) -> Sample,
+    ) -> Result<Vec<Series>, Error> {
         for s in &mut series {
             for v in &mut s.values {
                 *v = f(std::mem::take(v));

@@ -73,7 +73,9 @@ impl Evaluator<'_> {
                 for (values, what) in params.iter().zip(["smoothing", "trend"]) {
                     if let Some(bad) = values.iter().find(|v| **v <= 0.0 || **v >= 1.0) {
                         let short = if what == "trend" { "tf" } else { "sf" };
-                        return exec(format!("invalid {what} factor. Expected: 0 < {short} < 1, got: {bad:.6}"));
+                        return exec(format!(
+                            "invalid {what} factor. Expected: 0 < {short} < 1, got: {bad:.6}"
+                        ));
                     }
                 }
             }
@@ -97,8 +99,13 @@ impl Evaluator<'_> {
         let mut values = vec![Sample::Absent; steps];
         let mut step_params = vec![0.0; params.len()];
         // Roll-ups stand apart: a window that could hold no two of them is widened, its rise scaled back.
-        let range = if samples.spacing > 0 { shape.range.max(samples.spacing * 2 + samples.spacing / 2) } else { shape.range };
-        let scale = if name == "increase" || name == "delta" { shape.range as f64 / range as f64 } else { 1.0 };
+        let range = if samples.spacing > 0 {
+            shape.range.max(samples.spacing * 2 + samples.spacing / 2)
+        } else {
+            shape.range
+        };
+        let scale =
+            if name == "increase" || name == "delta" { shape.range as f64 / range as f64 } else { 1.0 };
         let (mut from, mut to) = (0, 0);
         for (i, value) in values.iter_mut().enumerate() {
             let now = grid.time(i);
@@ -122,8 +129,15 @@ impl Evaluator<'_> {
             if from == to {
                 continue;
             }
-            let floats = Window { times: &samples.times[from..to], floats: &samples.floats[from..to], start, end, now };
-            let histograms = if samples.histograms.is_empty() { &[][..] } else { &samples.histograms[from..to] };
+            let floats = Window {
+                times: &samples.times[from..to],
+                floats: &samples.floats[from..to],
+                start,
+                end,
+                now,
+            };
+            let histograms =
+                if samples.histograms.is_empty() { &[][..] } else { &samples.histograms[from..to] };
             let slice = Slice { floats, histograms, params: &step_params };
             let result = if slice.has_histograms() {
                 self.mixed_window(name, at, metric, &slice)
@@ -139,7 +153,8 @@ impl Evaluator<'_> {
     }
 
     fn note_counter(&mut self, at: &Expr, labels: &crate::store::metrics::labels::Labels, samples: &Samples) {
-        let only_histograms = !samples.histograms.is_empty() && samples.histograms.iter().all(Option::is_some);
+        let only_histograms =
+            !samples.histograms.is_empty() && samples.histograms.iter().all(Option::is_some);
         let metric = labels.name();
         if only_histograms || metric.is_empty() {
             return;
@@ -147,14 +162,19 @@ impl Evaluator<'_> {
         if self.options.type_and_unit_labels {
             let kind = labels.get("__type__").unwrap_or("");
             if !matches!(kind, "counter" | "histogram") {
-                let text = format!("metric might not be a counter, __type__ label is not set to {:?} or {:?}, got {kind:?}: {metric:?}", "counter", "histogram");
+                let text = format!(
+                    "metric might not be a counter, __type__ label is not set to {:?} or {:?}, got {kind:?}: {metric:?}",
+                    "counter", "histogram"
+                );
                 self.info(at, text);
             }
             return;
         }
         let counts = ["_total", "_sum", "_count", "_bucket"].iter().any(|s| metric.ends_with(s));
         if !counts {
-            let text = format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {metric:?}");
+            let text = format!(
+                "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {metric:?}"
+            );
             self.info(at, text);
         }
     }
@@ -164,8 +184,9 @@ impl Evaluator<'_> {
         let n = w.histograms.len();
         let histograms: Vec<&Arc<Histogram>> = w.histograms.iter().flatten().collect();
         let mixed = histograms.len() < n;
-        let warn_mixed =
-            |ev: &mut Self| ev.warn(at, format!("encountered a mix of histograms and floats for metric name {metric:?}"));
+        let warn_mixed = |ev: &mut Self| {
+            ev.warn(at, format!("encountered a mix of histograms and floats for metric name {metric:?}"))
+        };
         match name {
             "count_over_time" => Sample::Float(n as f64),
             "present_over_time" => Sample::Float(1.0),
@@ -176,7 +197,9 @@ impl Evaluator<'_> {
             "changes" | "resets" => {
                 let count = (1..n)
                     .filter(|i| match (w.sample(i - 1), w.sample(*i)) {
-                        (Sample::Float(a), Sample::Float(b)) if name == "changes" => a != b && !(a.is_nan() && b.is_nan()),
+                        (Sample::Float(a), Sample::Float(b)) if name == "changes" => {
+                            a != b && !(a.is_nan() && b.is_nan())
+                        }
                         (Sample::Float(a), Sample::Float(b)) => b < a,
                         (Sample::Histogram(a), Sample::Histogram(b)) if name == "changes" => !a.equals(&b),
                         (Sample::Histogram(a), Sample::Histogram(b)) => b.resets_after(&a),
@@ -207,7 +230,11 @@ impl Evaluator<'_> {
                 let seconds = (w.floats.times[n - 1] - w.floats.times[n - 2]) as f64 / 1000.0;
                 match (w.sample(n - 2), w.sample(n - 1)) {
                     (Sample::Float(_), Sample::Float(_)) => {
-                        let floats = Window { times: &w.floats.times[n - 2..], floats: &w.floats.floats[n - 2..], ..w.floats };
+                        let floats = Window {
+                            times: &w.floats.times[n - 2..],
+                            floats: &w.floats.floats[n - 2..],
+                            ..w.floats
+                        };
                         floats.instant(name == "irate").map_or(Sample::Absent, Sample::Float)
                     }
                     (Sample::Histogram(a), Sample::Histogram(b)) => {
@@ -237,7 +264,13 @@ impl Evaluator<'_> {
         }
     }
 
-    fn histogram_total(&mut self, at: &Expr, metric: &str, list: &[&Arc<Histogram>], average: bool) -> Sample {
+    fn histogram_total(
+        &mut self,
+        at: &Expr,
+        metric: &str,
+        list: &[&Arc<Histogram>],
+        average: bool,
+    ) -> Sample {
         let mut total = (*list[0]).as_ref().clone();
         let (mut reset, mut not_reset) = (false, false);
         for h in list {

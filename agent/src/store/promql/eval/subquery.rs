@@ -1,9 +1,9 @@
 //! Range vectors: raw samples of a selector, or a subquery's values taken as samples.
 use super::Evaluator;
+use crate::store::metrics::labels::Labels;
 use crate::store::promql::ast::{Edge, Expr, Kind, Selector, Subquery};
 use crate::store::promql::error::{Error, exec};
 use crate::store::promql::value::{Found, Grid, Hints, RangeSeries, RangeShape, Sample, Samples, Value};
-use crate::store::metrics::labels::Labels;
 
 impl Evaluator<'_> {
     /// The whole of a range vector, in memory.
@@ -53,7 +53,8 @@ impl Evaluator<'_> {
         let range = self.positive_span(range, grid)?;
         let (offset, at) = self.shift(&s.time, grid)?;
         let shape = RangeShape { range, offset, at, edge: s.edge };
-        let (mut from, mut to) = (shape.end(grid.start) - range + 1, shape.end(grid.time(grid.len().max(1) - 1)));
+        let (mut from, mut to) =
+            (shape.end(grid.start) - range + 1, shape.end(grid.time(grid.len().max(1) - 1)));
         if s.edge != Edge::Sampled {
             from -= self.options.lookback;
         }
