@@ -15,9 +15,9 @@ pub(crate) struct Memory {
 
 impl Memory {
     pub(crate) fn load(&mut self, step: i64, nhcb: bool, lines: &[String]) {
-        let mut given: Vec<(Labels, Vec<Sample>)> = 
-            // Start times are not kept by our store; their lines say nothing about values.
-            lines.iter().filter(|l| !l.contains("@st")).map(|l| series::parse(l)).collect();
+        // Start times are not kept by our store; their lines say nothing about values.
+        let values = lines.iter().filter(|l| !l.contains("@st"));
+        let mut given: Vec<(Labels, Vec<Sample>)> = values.map(|l| series::parse(l)).collect();
         if nhcb {
             let more = histogram::from_classic(&given);
             given.extend(more);
