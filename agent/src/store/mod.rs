@@ -1,6 +1,8 @@
 //! The embedded default: logs, spans and metrics kept and searched inside the agent.
 
 pub mod api;
+pub mod command;
+mod csv;
 pub mod events;
 pub mod metrics;
 pub mod promql;

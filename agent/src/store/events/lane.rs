@@ -9,7 +9,7 @@ use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
 use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
 use tantivy::schema::TantivyDocument;
-use tantivy::{IndexWriter, Term};
+use tantivy::{Directory, IndexWriter, Term};
 use tokio::sync::watch;
 
 use super::part::{Mark, Part, day_of, day_start};
@@ -53,6 +53,8 @@ pub struct Lane {
     pub(crate) settings: Settings,
     dir: PathBuf,
     keep: Keep,
+    /// Another process may be writing: nothing is moved or removed.
+    looking: bool,
     /// Oldest first; the last is written.
     parts: RwLock<Vec<Arc<Part>>>,
     writing: Mutex<Writing>,
@@ -119,15 +121,31 @@ pub struct PartStats {
 }
 
 impl Lane {
-    pub(crate) fn open(
+    pub(crate) fn open(root: &Path, kind: Kind, settings: &Settings, clock: Clock) -> std::io::Result<Self> {
+        std::fs::create_dir_all(root.join(kind.name()))?;
+        Self::over(root, kind, settings, clock, false)
+    }
+
+    /// Opens what is there for reading, while an agent may be writing it. Parts that cannot be read are left alone.
+    ///
+    /// # Errors
+    /// No such folder.
+    pub fn look(root: &Path, kind: Kind, settings: &Settings) -> std::io::Result<Self> {
+        Self::over(root, kind, settings, wall_clock(), true)
+    }
+
+    fn over(
         root: &Path,
         kind: Kind,
-        keep: Keep,
         settings: &Settings,
         clock: Clock,
+        looking: bool,
     ) -> std::io::Result<Self> {
         let dir = root.join(kind.name());
-        std::fs::create_dir_all(&dir)?;
+        let keep = match kind {
+            Kind::Logs => settings.logs,
+            Kind::Spans => settings.spans,
+        };
         let fields = Fields::new();
         let mut names: Vec<PathBuf> = std::fs::read_dir(&dir)?
             .flatten()
@@ -148,6 +166,8 @@ impl Lane {
                 std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Part::open(&path, &fields.schema)));
             match opened {
                 Ok(Ok(part)) => parts.push(Arc::new(part)),
+                Ok(Err(error)) if looking => happenings::part_failed(kind, &path.to_string_lossy(), &error),
+                Err(_) if looking => happenings::part_failed(kind, &path.to_string_lossy(), &"the engine panicked"),
                 Ok(Err(error)) => set_aside(kind, &path, &error),
                 Err(_) => set_aside(kind, &path, &"the engine panicked while it opened the part"),
             }
@@ -160,6 +180,7 @@ impl Lane {
             settings: settings.clone(),
             dir,
             keep,
+            looking,
             parts: RwLock::new(parts),
             writing: Mutex::new(Writing {
                 writer: None,
@@ -386,6 +407,13 @@ impl Lane {
         Ok(part)
     }
 
+    /// True if a process has the newest part open for writing.
+    pub(crate) fn in_use(&self) -> bool {
+        self.parts.read().last().is_some_and(|part| {
+            part.index.directory().acquire_lock(&tantivy::directory::INDEX_WRITER_LOCK).is_err()
+        })
+    }
+
     fn writer(&self, part: &Part) -> tantivy::Result<IndexWriter> {
         let options = IndexWriterOptions::builder()
             .num_worker_threads(1)
@@ -473,6 +501,9 @@ impl Lane {
 
     /// Sets a part aside that a search found damaged, if its checksums confirm it.
     pub(crate) fn examine(&self, part: &Arc<Part>) {
+        if self.looking {
+            return;
+        }
         let damaged = part.damaged();
         if damaged.is_empty() {
             return;

@@ -102,8 +102,8 @@ impl Events {
     /// # Errors
     /// As [`Events::open`].
     pub fn open_at(dir: &Path, settings: &Settings, clock: Clock) -> std::io::Result<Arc<Self>> {
-        let logs = Arc::new(Lane::open(dir, Kind::Logs, settings.logs, settings, Arc::clone(&clock))?);
-        let spans = Arc::new(Lane::open(dir, Kind::Spans, settings.spans, settings, clock)?);
+        let logs = Arc::new(Lane::open(dir, Kind::Logs, settings, Arc::clone(&clock))?);
+        let spans = Arc::new(Lane::open(dir, Kind::Spans, settings, clock)?);
         let log_writer = Writer::start(Arc::clone(&logs))?;
         let span_writer = Writer::start(Arc::clone(&spans))?;
         Ok(Arc::new(Events { logs, spans, log_writer, span_writer }))
@@ -144,5 +144,7 @@ impl Exporter for SpanExporter {
     }
 }
 
+#[cfg(test)]
+mod crash;
 #[cfg(test)]
 mod tests;

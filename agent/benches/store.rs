@@ -1,0 +1,133 @@
+//! Speed of the embedded store: ingest of logs, searches, counts and histograms, memory and disk.
+//!
+//! `cargo bench -p sightline-agent --bench store`. `STORE_BENCH_RECORDS` sets the number of records (default 1,000,000).
+//! CPU seconds include parsing, indexing, merging and committing, on all threads; they are what a busy machine does not
+//! distort, as it does wall time.
+#![allow(clippy::print_stdout)] // a bench speaks to a terminal
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::time::Instant;
+
+use bytes::Bytes;
+use sightline_agent::export::{Entry, Verdict};
+use sightline_agent::logs::envelope::Envelope;
+use sightline_agent::store::events::{EventStore, Events, Search, Sort};
+use sightline_agent::store::query::{Operator, parse};
+use sightline_agent::store::settings::Settings;
+
+/// As many as the writer's thread gathers for one commit under load.
+const BATCH: u64 = 20_000;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let records: u64 = std::env::var("STORE_BENCH_RECORDS").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
+    let dir = std::env::temp_dir().join(format!("sightline-store-bench-{}", std::process::id()));
+    let settings = Settings { min_free: sightline_agent::units::Bytes(0), ..Settings::default() };
+    let result = run(&dir, &settings, records);
+    std::fs::remove_dir_all(&dir)?;
+    result
+}
+
+fn run(dir: &std::path::Path, settings: &Settings, records: u64) -> Result<(), Box<dyn Error>> {
+    let now = i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis())?;
+    let events = Events::open(dir, settings)?;
+    let (mut raw, mut slowest, mut wall) = (0_u64, 0.0_f64, 0.0);
+    let mut made = 0;
+    let mut spent = 0.0;
+    while made < records {
+        let batch: Vec<Entry> = (made..records.min(made + BATCH)).map(|n| record(n, now - (records - n) as i64)).collect();
+        made += batch.len() as u64;
+        raw += batch.iter().map(|entry| entry.payload.len() as u64).sum::<u64>();
+        let (cpu, started) = (cpu_seconds(), Instant::now());
+        let verdicts = events.logs.append(&batch);
+        spent += cpu_seconds() - cpu;
+        let took = started.elapsed().as_secs_f64();
+        wall += took;
+        slowest = slowest.max(took);
+        if verdicts.iter().any(|verdict| *verdict != Verdict::Done) {
+            return Err(format!("a record was not taken: {:?}", verdicts.iter().find(|v| **v != Verdict::Done)).into());
+        }
+    }
+    let (stored, bytes) = events.logs.totals();
+    println!("ingest   {stored} records of {} bytes: {:.0}/s by the clock, {:.0}/s per CPU second", raw / made, made as f64 / wall, made as f64 / spent);
+    println!("         slowest commit of {BATCH}: {slowest:.2} s; disk {} MiB = {:.2} of raw", bytes >> 20, bytes as f64 / raw as f64);
+    println!("memory   peak {} MiB resident, now {} MiB", status("VmHWM:") >> 10, status("VmRSS:") >> 10);
+    for text in [
+        "*",
+        "level:error",
+        "level:error AND service.name:svc-03",
+        "connection timeout",
+        "\"connection timeout\"",
+        "request_id:req-00000777",
+        "status:[500 TO 599]",
+        "event.duration:>=900000000",
+        "url.path:\\/api\\/items\\/1*",
+        "host.name:/web-0[12]/",
+        "NOT level:info",
+        "nothing-like-it",
+    ] {
+        let node = parse(text, Operator::Or)?;
+        let (mut newest, mut count, mut hits, mut total) = (f64::MAX, f64::MAX, 0, 0);
+        for _ in 0..3 {
+            let selection = events.logs.select(&node, None, None)?;
+            let started = Instant::now();
+            total = events.logs.count(&selection).value;
+            count = count.min(started.elapsed().as_secs_f64() * 1e3);
+            let sort = Sort::Time { descending: true };
+            let started = Instant::now();
+            hits = events.logs.search(&Search { selection, limit: 100, offset: 0, sort, after: None }).value.len();
+            newest = newest.min(started.elapsed().as_secs_f64() * 1e3);
+        }
+        println!("query    {text:<40} newest-100 {newest:7.1} ms ({hits:3} hits)   count {count:7.1} ms ({total})");
+    }
+    let request = serde_json::from_str(
+        r#"{"t":{"date_histogram":{"field":"@timestamp","fixed_interval":"30s"},"aggs":{"l":{"terms":{"field":"_doc.log.level"}}}}}"#,
+    )?;
+    let selection = events.logs.select(&parse("*", Operator::Or)?, None, None)?;
+    let started = Instant::now();
+    events.logs.histogram(&selection, &request)?;
+    println!("query    histogram by level over all {:>43.1} ms", started.elapsed().as_secs_f64() * 1e3);
+    drop(events);
+    let started = Instant::now();
+    let events = Events::open(dir, settings)?;
+    println!("open     {:.0} ms with {} parts", started.elapsed().as_secs_f64() * 1e3, events.logs.stats().len());
+    println!("memory   peak {} MiB resident", status("VmHWM:") >> 10);
+    Ok(())
+}
+
+/// A record of about 400 bytes such as the sample service's access log.
+fn record(n: u64, at_ms: i64) -> Entry {
+    let seconds = at_ms.div_euclid(1000);
+    let day = time::OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    let level = ["info", "info", "info", "info", "info", "info", "info", "debug", "warn", "error"][(n % 10) as usize];
+    let what = ["request served", "cache miss for item", "connection timeout to db", "retry of connection"][(n / 7 % 4) as usize];
+    let status = [200, 200, 201, 200, 404, 200, 500, 200][(n / 3 % 8) as usize];
+    let mut text = String::with_capacity(448);
+    // A spread of values as real services have it: few services and hosts, many ids.
+    let mixed = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let _ = write!(
+        text,
+        r#"{{"@timestamp":"{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z","message":"{what} {n}","log":{{"level":"{level}"}},"service":{{"name":"svc-{:02}"}},"host":{{"name":"web-{:02}"}},"handler":"list","status":{status},"method":"GET","request_id":"req-{n:08}","trace":{{"id":"{mixed:016x}{:016x}"}},"event":{{"duration":{}}},"url":{{"path":"/api/items/{}"}}}}"#,
+        day.year(), u8::from(day.month()), day.day(), day.hour(), day.minute(), day.second(), at_ms.rem_euclid(1000),
+        n % 12, n % 40, mixed.rotate_left(17), mixed % 1_000_000_000, mixed % 5000,
+    );
+    let id = format!("{n:016x}");
+    let mut payload = Vec::with_capacity(text.len() + 64);
+    Envelope { stream: "logs-svc.app-prod", id: &id, document: text.as_bytes() }.encode(&mut payload);
+    Entry { seq: n + 1, payload: Bytes::from(payload) }
+}
+
+/// A line of `/proc/self/status` in KiB.
+fn status(name: &str) -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse().unwrap_or(0)
+}
+
+/// User and system time of the whole process, from ticks of 10 ms.
+fn cpu_seconds() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after = text.rsplit_once(") ").map_or("", |(_, rest)| rest);
+    let mut fields = after.split(' ').skip(11).filter_map(|n| n.parse::<f64>().ok());
+    (fields.next().unwrap_or(0.0) + fields.next().unwrap_or(0.0)) / 100.0
+}
