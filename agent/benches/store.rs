@@ -20,7 +20,8 @@ use sightline_agent::store::settings::Settings;
 const BATCH: u64 = 20_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let records: u64 = std::env::var("STORE_BENCH_RECORDS").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
+    let records: u64 =
+        std::env::var("STORE_BENCH_RECORDS").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
     let dir = std::env::temp_dir().join(format!("sightline-store-bench-{}", std::process::id()));
     let settings = Settings { min_free: sightline_agent::units::Bytes(0), ..Settings::default() };
     let result = run(&dir, &settings, records);
@@ -35,7 +36,8 @@ fn run(dir: &std::path::Path, settings: &Settings, records: u64) -> Result<(), B
     let mut made = 0;
     let mut spent = 0.0;
     while made < records {
-        let batch: Vec<Entry> = (made..records.min(made + BATCH)).map(|n| record(n, now - (records - n) as i64)).collect();
+        let batch: Vec<Entry> =
+            (made..records.min(made + BATCH)).map(|n| record(n, now - (records - n) as i64)).collect();
         made += batch.len() as u64;
         raw += batch.iter().map(|entry| entry.payload.len() as u64).sum::<u64>();
         let (cpu, started) = (cpu_seconds(), Instant::now());
@@ -45,12 +47,25 @@ fn run(dir: &std::path::Path, settings: &Settings, records: u64) -> Result<(), B
         wall += took;
         slowest = slowest.max(took);
         if verdicts.iter().any(|verdict| *verdict != Verdict::Done) {
-            return Err(format!("a record was not taken: {:?}", verdicts.iter().find(|v| **v != Verdict::Done)).into());
+            return Err(format!(
+                "a record was not taken: {:?}",
+                verdicts.iter().find(|v| **v != Verdict::Done)
+            )
+            .into());
         }
     }
     let (stored, bytes) = events.logs.totals();
-    println!("ingest   {stored} records of {} bytes: {:.0}/s by the clock, {:.0}/s per CPU second", raw / made, made as f64 / wall, made as f64 / spent);
-    println!("         slowest commit of {BATCH}: {slowest:.2} s; disk {} MiB = {:.2} of raw", bytes >> 20, bytes as f64 / raw as f64);
+    println!(
+        "ingest   {stored} records of {} bytes: {:.0}/s by the clock, {:.0}/s per CPU second",
+        raw / made,
+        made as f64 / wall,
+        made as f64 / spent
+    );
+    println!(
+        "         slowest commit of {BATCH}: {slowest:.2} s; disk {} MiB = {:.2} of raw",
+        bytes >> 20,
+        bytes as f64 / raw as f64
+    );
     println!("memory   peak {} MiB resident, now {} MiB", status("VmHWM:") >> 10, status("VmRSS:") >> 10);
     for text in [
         "*",
@@ -75,10 +90,16 @@ fn run(dir: &std::path::Path, settings: &Settings, records: u64) -> Result<(), B
             count = count.min(started.elapsed().as_secs_f64() * 1e3);
             let sort = Sort::Time { descending: true };
             let started = Instant::now();
-            hits = events.logs.search(&Search { selection, limit: 100, offset: 0, sort, after: None }).value.len();
+            hits = events
+                .logs
+                .search(&Search { selection, limit: 100, offset: 0, sort, after: None })
+                .value
+                .len();
             newest = newest.min(started.elapsed().as_secs_f64() * 1e3);
         }
-        println!("query    {text:<40} newest-100 {newest:7.1} ms ({hits:3} hits)   count {count:7.1} ms ({total})");
+        println!(
+            "query    {text:<40} newest-100 {newest:7.1} ms ({hits:3} hits)   count {count:7.1} ms ({total})"
+        );
     }
     let request = serde_json::from_str(
         r#"{"t":{"date_histogram":{"field":"@timestamp","fixed_interval":"30s"},"aggs":{"l":{"terms":{"field":"_doc.log.level"}}}}}"#,
@@ -90,7 +111,11 @@ fn run(dir: &std::path::Path, settings: &Settings, records: u64) -> Result<(), B
     drop(events);
     let started = Instant::now();
     let events = Events::open(dir, settings)?;
-    println!("open     {:.0} ms with {} parts", started.elapsed().as_secs_f64() * 1e3, events.logs.stats().len());
+    println!(
+        "open     {:.0} ms with {} parts",
+        started.elapsed().as_secs_f64() * 1e3,
+        events.logs.stats().len()
+    );
     println!("memory   peak {} MiB resident", status("VmHWM:") >> 10);
     Ok(())
 }
@@ -99,8 +124,10 @@ fn run(dir: &std::path::Path, settings: &Settings, records: u64) -> Result<(), B
 fn record(n: u64, at_ms: i64) -> Entry {
     let seconds = at_ms.div_euclid(1000);
     let day = time::OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
-    let level = ["info", "info", "info", "info", "info", "info", "info", "debug", "warn", "error"][(n % 10) as usize];
-    let what = ["request served", "cache miss for item", "connection timeout to db", "retry of connection"][(n / 7 % 4) as usize];
+    let level =
+        ["info", "info", "info", "info", "info", "info", "info", "debug", "warn", "error"][(n % 10) as usize];
+    let what = ["request served", "cache miss for item", "connection timeout to db", "retry of connection"]
+        [(n / 7 % 4) as usize];
     let status = [200, 200, 201, 200, 404, 200, 500, 200][(n / 3 % 8) as usize];
     let mut text = String::with_capacity(448);
     // A spread of values as real services have it: few services and hosts, many ids.
@@ -108,8 +135,18 @@ fn record(n: u64, at_ms: i64) -> Entry {
     let _ = write!(
         text,
         r#"{{"@timestamp":"{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z","message":"{what} {n}","log":{{"level":"{level}"}},"service":{{"name":"svc-{:02}"}},"host":{{"name":"web-{:02}"}},"handler":"list","status":{status},"method":"GET","request_id":"req-{n:08}","trace":{{"id":"{mixed:016x}{:016x}"}},"event":{{"duration":{}}},"url":{{"path":"/api/items/{}"}}}}"#,
-        day.year(), u8::from(day.month()), day.day(), day.hour(), day.minute(), day.second(), at_ms.rem_euclid(1000),
-        n % 12, n % 40, mixed.rotate_left(17), mixed % 1_000_000_000, mixed % 5000,
+        day.year(),
+        u8::from(day.month()),
+        day.day(),
+        day.hour(),
+        day.minute(),
+        day.second(),
+        at_ms.rem_euclid(1000),
+        n % 12,
+        n % 40,
+        mixed.rotate_left(17),
+        mixed % 1_000_000_000,
+        mixed % 5000,
     );
     let id = format!("{n:016x}");
     let mut payload = Vec::with_capacity(text.len() + 64);

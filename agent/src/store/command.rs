@@ -89,7 +89,9 @@ pub enum Error {
     #[error("`{0}` is not a time: write 2026-11-24, 2026-11-24T10:00:00Z or now-7d")]
     Time(String),
     /// Pruning beside a running agent.
-    #[error("an agent is writing this store; stop it, or lower store.logs.age and store.spans.age in its configuration")]
+    #[error(
+        "an agent is writing this store; stop it, or lower store.logs.age and store.spans.age in its configuration"
+    )]
     InUse,
     /// Standard output is closed or full.
     #[error("cannot write: {0}")]
@@ -100,7 +102,13 @@ pub enum Error {
 ///
 /// # Errors
 /// See [`Error`].
-pub fn main(args: &Args, dir: &Path, settings: &Settings, now_ms: i64, out: &mut dyn Write) -> Result<(), Error> {
+pub fn main(
+    args: &Args,
+    dir: &Path,
+    settings: &Settings,
+    now_ms: i64,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
     match &args.command {
         Command::Stats { json } => stats(dir, settings, *json, out),
         Command::Prune { before, only } => {
@@ -144,14 +152,34 @@ fn stats(dir: &Path, settings: &Settings, as_json: bool, out: &mut dyn Write) ->
             continue;
         }
         let keep = lane.keep();
-        writeln!(out, "{}: {records} records, {} (kept {}, at most {})", kind.name(), size(bytes), keep.age, keep.size)?;
+        writeln!(
+            out,
+            "{}: {records} records, {} (kept {}, at most {})",
+            kind.name(),
+            size(bytes),
+            keep.age,
+            keep.size
+        )?;
         for part in lane.stats() {
-            let at = |ms: Option<i64>| ms.map_or_else(|| "-".to_owned(), super::api::elasticsearch::aggs::iso);
-            writeln!(out, "  {:<16} {:>12} {:>10}  {}  {}", part.name, part.records, size(part.bytes), at(part.first_ms), at(part.last_ms))?;
+            let at =
+                |ms: Option<i64>| ms.map_or_else(|| "-".to_owned(), super::api::elasticsearch::aggs::iso);
+            writeln!(
+                out,
+                "  {:<16} {:>12} {:>10}  {}  {}",
+                part.name,
+                part.records,
+                size(part.bytes),
+                at(part.first_ms),
+                at(part.last_ms)
+            )?;
         }
         let damaged = lane.damaged_parts();
         if damaged > 0 {
-            writeln!(out, "  {damaged} damaged parts were set aside in {}; delete them when nobody needs them", lane.dir().display())?;
+            writeln!(
+                out,
+                "  {damaged} damaged parts were set aside in {}; delete them when nobody needs them",
+                lane.dir().display()
+            )?;
         }
     }
     if as_json {
@@ -168,7 +196,13 @@ fn size(bytes: u64) -> String {
     }
 }
 
-fn prune(dir: &Path, settings: &Settings, kind: Kind, before: Option<i64>, out: &mut dyn Write) -> Result<(), Error> {
+fn prune(
+    dir: &Path,
+    settings: &Settings,
+    kind: Kind,
+    before: Option<i64>,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
     let lane = look(dir, settings, kind)?;
     if lane.in_use() {
         return Err(Error::InUse);
@@ -177,7 +211,14 @@ fn prune(dir: &Path, settings: &Settings, kind: Kind, before: Option<i64>, out: 
         Some(before) => lane.drop_before(before),
         None => lane.expire(),
     };
-    writeln!(out, "{}: dropped {} parts with {} records, {}", kind.name(), dropped.parts, dropped.records, Bytes(dropped.bytes))?;
+    writeln!(
+        out,
+        "{}: dropped {} parts with {} records, {}",
+        kind.name(),
+        dropped.parts,
+        dropped.records,
+        Bytes(dropped.bytes)
+    )?;
     Ok(())
 }
 
@@ -197,8 +238,9 @@ fn export(
     let (mut left, mut after) = (limit, None);
     loop {
         let sort = Sort::Time { descending: false };
-        let hits =
-            lane.search(&Search { selection: selection.clone(), limit: PAGE.min(left), offset: 0, sort, after }).value;
+        let hits = lane
+            .search(&Search { selection: selection.clone(), limit: PAGE.min(left), offset: 0, sort, after })
+            .value;
         let Some(last) = hits.last() else { return Ok(()) };
         after = Some((last.at_ms, Some(last.order)));
         left -= hits.len();
@@ -239,9 +281,11 @@ mod tests {
         let events = Events::open_at(dir, &settings, std::sync::Arc::new(|| NOW)).unwrap();
         let batch: Vec<Entry> = (1..=3)
             .map(|n| {
-                let document = json!({ "@timestamp": NOW - n * 1000, "message": format!("m{n}"), "n": n }).to_string();
+                let document =
+                    json!({ "@timestamp": NOW - n * 1000, "message": format!("m{n}"), "n": n }).to_string();
                 let mut payload = Vec::new();
-                Envelope { stream: "logs-a.app-x", id: &n.to_string(), document: document.as_bytes() }.encode(&mut payload);
+                Envelope { stream: "logs-a.app-x", id: &n.to_string(), document: document.as_bytes() }
+                    .encode(&mut payload);
                 Entry { seq: n as u64, payload: payload.into() }
             })
             .collect();
@@ -265,16 +309,26 @@ mod tests {
         let stats: Value = serde_json::from_str(&run(dir.path(), &["stats", "--json"]).unwrap()).unwrap();
         assert_eq!(stats["logs"]["parts"][0]["name"], "2025-11-24.000");
         let lines = run(dir.path(), &["export", "--query", "n:>1"]).unwrap();
-        let messages: Vec<Value> = lines.lines().map(|l| serde_json::from_str::<Value>(l).unwrap()["message"].clone()).collect();
+        let messages: Vec<Value> =
+            lines.lines().map(|l| serde_json::from_str::<Value>(l).unwrap()["message"].clone()).collect();
         assert_eq!(messages, ["m3", "m2"]);
-        assert_eq!(run(dir.path(), &["export", "--csv", "n,message", "--limit", "1"]).unwrap(), "n,message\r\n3,m3\r\n");
+        assert_eq!(
+            run(dir.path(), &["export", "--csv", "n,message", "--limit", "1"]).unwrap(),
+            "n,message\r\n3,m3\r\n"
+        );
         assert_eq!(run(dir.path(), &["export", "--from", "now-1s"]).unwrap().lines().count(), 1);
         assert!(matches!(run(dir.path(), &["export", "--query", "n:"]), Err(Error::Query(_))));
         assert!(matches!(run(dir.path(), &["prune", "--before", "soon"]), Err(Error::Time(_))));
         assert!(matches!(run(dir.path(), &["prune", "--before", "now+1d"]), Err(Error::InUse)));
         drop(events);
-        assert!(run(dir.path(), &["prune", "--before", "2025-11-24"]).unwrap().contains("logs: dropped 0 parts"));
-        assert!(run(dir.path(), &["prune", "--before", "2025-11-25", "--only", "logs"]).unwrap().contains("logs: dropped 1 parts with 3 records"));
+        assert!(
+            run(dir.path(), &["prune", "--before", "2025-11-24"]).unwrap().contains("logs: dropped 0 parts")
+        );
+        assert!(
+            run(dir.path(), &["prune", "--before", "2025-11-25", "--only", "logs"])
+                .unwrap()
+                .contains("logs: dropped 1 parts with 3 records")
+        );
         assert!(run(dir.path(), &["stats"]).unwrap().starts_with("logs: 0 records"));
     }
 }

@@ -74,7 +74,13 @@ fn nothing_acknowledged_is_missing_or_doubled_after_ten_kills() {
         let events = Events::open(dir.path(), &settings()).unwrap();
         let mut times: HashMap<u64, u32> = HashMap::new();
         let selection = events.logs.select(&Node::All, None, None).unwrap();
-        let search = Search { selection, limit: 1_000_000, offset: 0, sort: Sort::Time { descending: true }, after: None };
+        let search = Search {
+            selection,
+            limit: 1_000_000,
+            offset: 0,
+            sort: Sort::Time { descending: true },
+            after: None,
+        };
         let found = events.logs.search(&search);
         assert_eq!(found.failed, 0);
         for hit in found.value {

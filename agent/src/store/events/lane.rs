@@ -167,7 +167,9 @@ impl Lane {
             match opened {
                 Ok(Ok(part)) => parts.push(Arc::new(part)),
                 Ok(Err(error)) if looking => happenings::part_failed(kind, &path.to_string_lossy(), &error),
-                Err(_) if looking => happenings::part_failed(kind, &path.to_string_lossy(), &"the engine panicked"),
+                Err(_) if looking => {
+                    happenings::part_failed(kind, &path.to_string_lossy(), &"the engine panicked")
+                }
                 Ok(Err(error)) => set_aside(kind, &path, &error),
                 Err(_) => set_aside(kind, &path, &"the engine panicked while it opened the part"),
             }
