@@ -179,6 +179,11 @@ impl Native {
     }
 
     fn merge(&mut self, other: &Native) {
+        if self.positive.is_empty() && self.negative.is_empty() && self.zero == 0.0 {
+            // Nothing here needs our own resolution.
+            *self = other.clone();
+            return;
+        }
         let mut other = other.clone();
         while other.positive.schema > self.positive.schema && other.coarsen() {}
         while self.positive.schema > other.positive.schema && self.coarsen() {}

@@ -7,6 +7,7 @@ pub mod http;
 pub mod line;
 pub mod mapping;
 pub mod naming;
+pub mod otlp;
 pub mod receive;
 pub mod registry;
 pub mod render;

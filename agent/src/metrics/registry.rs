@@ -25,6 +25,7 @@ use parking_lot::RwLock;
 pub use self::state::Loaded;
 pub use self::top::Offender;
 pub use self::walk::Each;
+pub(crate) use self::create::Wanted;
 
 use self::cache::{Cache, Entry, Target};
 use self::family::Family;

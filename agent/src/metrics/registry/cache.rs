@@ -13,7 +13,7 @@ use crate::metrics::tally::Lost;
 /// How many shards share the entries.
 const SHARDS: usize = 64;
 /// Entries of a shard that point to `_other` series, at most: their number follows what clients send.
-const FOLDED: usize = 64;
+const FOLDED: usize = 16;
 
 /// Where a sample goes.
 #[derive(Debug, Clone)]

@@ -15,7 +15,7 @@ use crate::metrics::naming::{self, Action, Origin, Resolved};
 use crate::metrics::tally::{Batch, Lost};
 
 /// What one series takes at least: itself, its place in its family, and the allocator's share.
-pub(super) const SERIES_BYTES: usize = size_of::<Series>() + 16 + 24 + 32;
+pub(super) const SERIES_BYTES: usize = size_of::<Series>() + 16 + 24 + 112;
 /// What one metric takes at least.
 pub(super) const FAMILY_BYTES: usize = size_of::<Family>() + 16 + 120 + 64;
 /// The value of labels whose series was not kept apart.
@@ -103,12 +103,7 @@ impl Registry {
     /// Puts reserved names out of the way.
     fn wanted(&self, resolved: Resolved, kind: Kind, name: &str, batch: &mut Batch) -> Wanted {
         let Resolved { mut family, mut labels, observer, ttl, help, rule, .. } = resolved;
-        let claims = |prefix: &str| family.starts_with(prefix);
-        let foreign = rule == Origin::Flat && claims(metric::PREFIX);
-        if foreign || self.reserved.iter().any(|prefix| claims(prefix)) {
-            family.insert_str(0, "exported_");
-            batch.renamed_metrics += 1;
-        }
+        self.keep_clear(&mut family, rule == Origin::Flat, batch);
         self.rename_reserved_labels(&mut labels, batch);
         Wanted {
             shape: match kind {
@@ -122,6 +117,15 @@ impl Registry {
             help,
             ttl: ttl.map_or(0, |ttl| u32::try_from(ttl.as_secs().max(1)).unwrap_or(u32::MAX)),
             source: if rule == Origin::Flat { self.cache.hash_bytes(name.as_bytes()).max(1) } else { 0 },
+        }
+    }
+
+    /// Names of the agent are never given away, those of the convention not to names that do not follow it.
+    pub(crate) fn keep_clear(&self, family: &mut String, foreign: bool, batch: &mut Batch) {
+        let claims = |prefix: &str| family.starts_with(prefix);
+        if (foreign && claims(metric::PREFIX)) || self.reserved.iter().any(|prefix| claims(prefix)) {
+            family.insert_str(0, "exported_");
+            batch.renamed_metrics += 1;
         }
     }
 
