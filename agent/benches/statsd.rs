@@ -66,7 +66,8 @@ fn update(c: &mut Criterion) {
     }
     group.throughput(Throughput::Elements(10_000));
     group.bench_function("series never seen", |b| {
-        let load: Vec<String> = (0..10_000).map(|i| format!("a.b.c{i}:1|c|#environment:prod,host:web-1")).collect();
+        let load: Vec<String> =
+            (0..10_000).map(|i| format!("a.b.c{i}:1|c|#environment:prod,host:web-1")).collect();
         b.iter_batched(
             registry,
             |registry| {

@@ -54,7 +54,10 @@ impl Into<'_> {
             Some(Data::Gauge(gauge)) => gauge.data_points.iter().for_each(|p| target.gauge(p)),
             Some(Data::Sum(sum)) => sum.data_points.iter().for_each(|p| target.sum(p, sum)),
             Some(Data::Histogram(histogram)) => {
-                histogram.data_points.iter().for_each(|p| target.histogram(p, histogram.aggregation_temporality));
+                histogram
+                    .data_points
+                    .iter()
+                    .for_each(|p| target.histogram(p, histogram.aggregation_temporality));
             }
             Some(Data::ExponentialHistogram(histogram)) => {
                 let temporality = histogram.aggregation_temporality;
@@ -110,7 +113,8 @@ fn resource_labels(attributes: &[KeyValue]) -> Vec<(String, String)> {
 /// The labels of a point: those of its resource, over them its own attributes, by ascending key.
 fn labels(base: &[(String, String)], attributes: &[KeyValue]) -> Vec<(String, String)> {
     let own = attributes.iter().filter_map(|a| Some((escape(&a.key), text(a.value.as_ref()?)?)));
-    let mut labels: Vec<(String, String)> = base.iter().cloned().chain(own).filter(|(k, _)| !k.is_empty()).collect();
+    let mut labels: Vec<(String, String)> =
+        base.iter().cloned().chain(own).filter(|(k, _)| !k.is_empty()).collect();
     labels.reverse();
     labels.sort_by(|a, b| a.0.cmp(&b.0));
     labels.dedup_by(|later, first| later.0 == first.0);

@@ -22,10 +22,10 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwap;
 use parking_lot::RwLock;
 
+pub(crate) use self::create::Wanted;
 pub use self::state::Loaded;
 pub use self::top::Offender;
 pub use self::walk::Each;
-pub(crate) use self::create::Wanted;
 
 use self::cache::{Cache, Entry, Target};
 use self::family::Family;

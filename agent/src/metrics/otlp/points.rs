@@ -72,7 +72,8 @@ impl Target<'_, '_> {
         };
         let sum = finite(point.sum.unwrap_or(0.0))?;
         let options = HistogramOptions { buckets: bounds.clone(), native_factor: 1.0, native_max_buckets: 0 };
-        let series = self.series(&point.attributes, Shape::Observer(Observer::Histogram(Arc::new(options))))?;
+        let series =
+            self.series(&point.attributes, Shape::Observer(Observer::Histogram(Arc::new(options))))?;
         let Value::Histogram(histogram) = &series.value else { return Ok(()) };
         let mut histogram = histogram.lock();
         let fits = histogram.bounds() == bounds.as_slice()
@@ -105,7 +106,8 @@ impl Target<'_, '_> {
         while native.positive.len() + native.negative.len() > BUCKETS && native.coarsen() {}
         let sum = finite(point.sum.unwrap_or(0.0))?;
         let options = HistogramOptions { buckets: Vec::new(), ..HistogramOptions::default() };
-        let series = self.series(&point.attributes, Shape::Observer(Observer::Histogram(Arc::new(options))))?;
+        let series =
+            self.series(&point.attributes, Shape::Observer(Observer::Histogram(Arc::new(options))))?;
         let Value::Histogram(histogram) = &series.value else { return Ok(()) };
         let mut histogram = histogram.lock();
         let counts = [point.count as f64];
@@ -142,7 +144,13 @@ impl Target<'_, '_> {
         Ok(())
     }
 
-    fn number(&mut self, attributes: &[KeyValue], shape: Shape, value: f64, adds: bool) -> Result<(), Refused> {
+    fn number(
+        &mut self,
+        attributes: &[KeyValue],
+        shape: Shape,
+        value: f64,
+        adds: bool,
+    ) -> Result<(), Refused> {
         let series = self.series(attributes, shape)?;
         put(&series, value, adds);
         Ok(())

@@ -1,8 +1,9 @@
 //! Requests in, samples out.
 
 use opentelemetry_proto::tonic::metrics::v1::{
-    ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint, NumberDataPoint,
-    ResourceMetrics, ScopeMetrics, Sum, exponential_histogram_data_point::Buckets, number_data_point::Value,
+    ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint,
+    NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, exponential_histogram_data_point::Buckets,
+    number_data_point::Value,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
@@ -15,8 +16,10 @@ fn attribute(key: &str, value: &str) -> KeyValue {
 }
 
 fn request(name: &str, unit: &str, data: Data) -> ExportMetricsServiceRequest {
-    let metric = Metric { name: name.to_owned(), unit: unit.to_owned(), data: Some(data), ..Metric::default() };
-    let attributes = vec![attribute("service.name", "kit"), attribute("host.name", "a.b"), attribute("x", "y")];
+    let metric =
+        Metric { name: name.to_owned(), unit: unit.to_owned(), data: Some(data), ..Metric::default() };
+    let attributes =
+        vec![attribute("service.name", "kit"), attribute("host.name", "a.b"), attribute("x", "y")];
     ExportMetricsServiceRequest {
         resource_metrics: vec![ResourceMetrics {
             resource: Some(Resource { attributes, ..Resource::default() }),
@@ -32,7 +35,11 @@ fn point(value: f64) -> NumberDataPoint {
 }
 
 fn sum(value: f64, temporality: i32) -> Data {
-    Data::Sum(Sum { data_points: vec![point(value)], aggregation_temporality: temporality, is_monotonic: true })
+    Data::Sum(Sum {
+        data_points: vec![point(value)],
+        aggregation_temporality: temporality,
+        is_monotonic: true,
+    })
 }
 
 fn registry() -> Registry {
@@ -88,7 +95,8 @@ fn histograms_of_both_kinds_merge() {
     for _ in 0..2 {
         let data = Histogram { data_points: vec![explicit.clone()], aggregation_temporality: 1 };
         assert_eq!(ingest(&r, request("h", "", Data::Histogram(data)), 1).accepted, 1);
-        let data = ExponentialHistogram { data_points: vec![exponential.clone()], aggregation_temporality: 1 };
+        let data =
+            ExponentialHistogram { data_points: vec![exponential.clone()], aggregation_temporality: 1 };
         assert_eq!(ingest(&r, request("e", "", Data::ExponentialHistogram(data)), 1).accepted, 1);
     }
     let shown = shown(&r);
