@@ -1,5 +1,6 @@
-//! One line in a service gives dot-named StatsD metrics, JSON structured logs, correlation ids, spans,
-//! panic reports and health.
+//! One line in a service gives dot-named StatsD metrics, JSON structured logs, correlation ids, spans, panic reports and
+//! health.
+#![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
 mod client;

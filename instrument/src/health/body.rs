@@ -115,6 +115,7 @@ mod tests {
         let health = Health::default();
         health.check("sqlite", || async { Err("disk I/O \"error\"".to_owned()) });
         health.check("cache", || async { Ok(()) });
+        health.check("broken", || async { panic!("a bug in a check") });
         let settings = Settings::new("svc");
         assert_eq!(health.answer(Probe::Ready, &settings, 1, 0).0, 200, "nothing is known to be wrong yet");
         health.run_checks().await;
@@ -124,6 +125,7 @@ mod tests {
         assert_eq!(body["status"], "fail");
         assert_eq!(body["checks"]["sqlite:responseTime"][0]["output"], "disk I/O \"error\"");
         assert_eq!(body["checks"]["cache:responseTime"][0]["status"], "pass");
+        assert_eq!(body["checks"]["broken:responseTime"][0]["status"], "fail");
         assert_eq!(health.answer(Probe::Live, &settings, 1, 0).0, 200);
     }
 

@@ -136,9 +136,16 @@ impl Health {
         let checks = self.checks.lock().clone();
         for check in checks {
             let started = std::time::Instant::now();
-            let result = match tokio::time::timeout(CHECK_TIMEOUT, (check.run)()).await {
-                Ok(result) => result,
-                Err(_) => Err(format!("no answer within {CHECK_TIMEOUT:?}")),
+            // On a task of its own: a check that panics has failed, and the others go on.
+            let running = tokio::spawn((check.run)());
+            let abort = running.abort_handle();
+            let result = match tokio::time::timeout(CHECK_TIMEOUT, running).await {
+                Ok(Ok(result)) => result,
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(_) => {
+                    abort.abort();
+                    Err(format!("no answer within {CHECK_TIMEOUT:?}"))
+                }
             };
             let status = if result.is_ok() { Status::Ok } else { Status::Failed };
             *check.last.lock() = (result.err().unwrap_or_default(), started.elapsed());

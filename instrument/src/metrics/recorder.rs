@@ -10,18 +10,12 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// What was said about a metric.
-#[derive(Debug, Clone)]
-pub(crate) struct Description {
-    pub(crate) unit: Option<Unit>,
-    pub(crate) text: SharedString,
-}
-
 /// The recorder to install.
 #[derive(Debug, Clone)]
 pub(crate) struct Recorder {
     registry: Arc<Registry>,
-    pub(crate) described: Arc<RwLock<HashMap<String, Description>>>,
+    /// Units, by name. StatsD has no place for the texts.
+    units: Arc<RwLock<HashMap<String, Unit>>>,
 }
 
 thread_local! {
@@ -38,13 +32,14 @@ struct Recent {
 
 impl Recorder {
     pub(crate) fn new(registry: Arc<Registry>) -> Self {
-        Recorder { registry, described: Arc::default() }
+        Recorder { registry, units: Arc::default() }
     }
 
-    fn describe(&self, name: KeyName, unit: Option<Unit>, text: SharedString) {
-        let mut described = self.described.write();
-        if described.len() < 10_000 {
-            described.insert(name.as_str().to_owned(), Description { unit, text });
+    fn describe(&self, name: &KeyName, unit: Option<Unit>) {
+        let Some(unit) = unit else { return };
+        let mut units = self.units.write();
+        if units.len() < 10_000 {
+            units.insert(name.as_str().to_owned(), unit);
         }
     }
 
@@ -83,8 +78,8 @@ impl Recorder {
     }
 
     fn in_seconds(&self, name: &str) -> bool {
-        match self.described.read().get(name).and_then(|d| d.unit) {
-            Some(unit) => unit == Unit::Seconds,
+        match self.units.read().get(name) {
+            Some(unit) => *unit == Unit::Seconds,
             // The convention's word for a duration; the facade records durations as seconds.
             None => name.ends_with(".timing"),
         }
@@ -101,16 +96,16 @@ fn fits(cell: &Cell, kind: Kind) -> bool {
 }
 
 impl metrics::Recorder for Recorder {
-    fn describe_counter(&self, key: KeyName, unit: Option<Unit>, description: SharedString) {
-        self.describe(key, unit, description);
+    fn describe_counter(&self, key: KeyName, unit: Option<Unit>, _: SharedString) {
+        self.describe(&key, unit);
     }
 
-    fn describe_gauge(&self, key: KeyName, unit: Option<Unit>, description: SharedString) {
-        self.describe(key, unit, description);
+    fn describe_gauge(&self, key: KeyName, unit: Option<Unit>, _: SharedString) {
+        self.describe(&key, unit);
     }
 
-    fn describe_histogram(&self, key: KeyName, unit: Option<Unit>, description: SharedString) {
-        self.describe(key, unit, description);
+    fn describe_histogram(&self, key: KeyName, unit: Option<Unit>, _: SharedString) {
+        self.describe(&key, unit);
     }
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {

@@ -2,19 +2,20 @@
 
 use super::queue::Item;
 use super::span::{Role, SpanRecord, Value};
+use crate::wire::attribute;
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use std::time::{Duration, UNIX_EPOCH};
 
-pub(crate) fn span_data(item: &Item, scope: &InstrumentationScope) -> SpanData {
+pub(crate) fn span_data(item: &Item, service: &str, scope: &InstrumentationScope) -> SpanData {
     match item {
-        Item::Ours(span) => ours(span, scope),
+        Item::Ours(span) => ours(span, service, scope),
         Item::Otel(span) => (**span).clone(),
     }
 }
 
-fn ours(span: &SpanRecord, scope: &InstrumentationScope) -> SpanData {
+fn ours(span: &SpanRecord, service: &str, scope: &InstrumentationScope) -> SpanData {
     let flags = if span.ids.sampled { TraceFlags::SAMPLED } else { TraceFlags::default() };
     let start = UNIX_EPOCH + Duration::from_nanos(span.start_ns);
     let attributes = span.attributes().into_iter().map(|(key, value)| match value {
@@ -39,7 +40,7 @@ fn ours(span: &SpanRecord, scope: &InstrumentationScope) -> SpanData {
         name: span.name().into(),
         start_time: start,
         end_time: start + Duration::from_nanos(span.duration_ns),
-        attributes: attributes.collect(),
+        attributes: [KeyValue::new(attribute::SERVICE, service.to_owned())].into_iter().chain(attributes).collect(),
         dropped_attributes_count: 0,
         events: SpanEvents::default(),
         links: SpanLinks::default(),

@@ -23,6 +23,7 @@ pub(crate) struct Exporter {
     queue: Arc<Queue>,
     exporter: opentelemetry_otlp::SpanExporter,
     post: Post,
+    service: String,
     scope: InstrumentationScope,
     backlog: Vec<Item>,
     again: Option<Instant>,
@@ -57,6 +58,7 @@ impl Exporter {
             queue,
             exporter,
             post,
+            service: settings.service.clone(),
             scope: InstrumentationScope::builder("sightline-instrument")
                 .with_version(env!("CARGO_PKG_VERSION"))
                 .build(),
@@ -92,7 +94,7 @@ impl Exporter {
     }
 
     fn send(&self, n: usize) -> Sent {
-        let batch = self.backlog[..n].iter().map(|item| span_data(item, &self.scope)).collect();
+        let batch = self.backlog[..n].iter().map(|item| span_data(item, &self.service, &self.scope)).collect();
         match now_or_never(self.exporter.export(batch)) {
             Some(Ok(())) => Sent::Done,
             _ => match self.post.status.load(Ordering::Relaxed) {
