@@ -10,8 +10,7 @@ use tower::ServiceExt;
 async fn call(capture: &Capture, method: &str, path: &str, body: &str) -> (StatusCode, String) {
     let state = State::open(None, "127.0.0.1:1".parse().unwrap()).unwrap();
     let app = router(state).layer(capture.service().layer());
-    let request =
-        Request::builder().method(method).uri(path).body(Body::from(body.to_owned())).unwrap();
+    let request = Request::builder().method(method).uri(path).body(Body::from(body.to_owned())).unwrap();
     let answer = capture.run(app.oneshot(request)).await.unwrap();
     let status = answer.status();
     let body = capture.run(to_bytes(Body::new(answer.into_body()), 10_000)).await.unwrap();
@@ -45,7 +44,10 @@ async fn kittens_come_out_of_the_data_store() {
 #[tokio::test]
 async fn sign_ins_leave_an_audit_record() {
     let capture = Capture::new("kittenserver");
-    assert_eq!(call(&capture, "POST", "/login", r#"{"user":"nic","password":"whiskers"}"#).await.0, StatusCode::OK);
+    assert_eq!(
+        call(&capture, "POST", "/login", r#"{"user":"nic","password":"whiskers"}"#).await.0,
+        StatusCode::OK
+    );
     for (user, why) in [("nic", "wrong password"), ("root", "unknown user")] {
         let body = format!(r#"{{"user":"{user}","password":"123456"}}"#);
         assert_eq!(call(&capture, "POST", "/login", &body).await.0, StatusCode::UNAUTHORIZED);

@@ -39,8 +39,7 @@ pub(crate) fn secret(name: &str) -> bool {
         len += 1;
     }
     let flat = &flat[..len];
-    SECRET_NAMES.iter().any(|n| flat == n.as_bytes())
-        || (0..flat.len()).any(|at| secret_word(&flat[at..]))
+    SECRET_NAMES.iter().any(|n| flat == n.as_bytes()) || (0..flat.len()).any(|at| secret_word(&flat[at..]))
 }
 
 /// A query with the values of secret parameters blanked, at most 2 KiB of it.

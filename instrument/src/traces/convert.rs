@@ -40,7 +40,10 @@ fn ours(span: &SpanRecord, service: &str, scope: &InstrumentationScope) -> SpanD
         name: span.name().into(),
         start_time: start,
         end_time: start + Duration::from_nanos(span.duration_ns),
-        attributes: [KeyValue::new(attribute::SERVICE, service.to_owned())].into_iter().chain(attributes).collect(),
+        attributes: [KeyValue::new(attribute::SERVICE, service.to_owned())]
+            .into_iter()
+            .chain(attributes)
+            .collect(),
         dropped_attributes_count: 0,
         events: SpanEvents::default(),
         links: SpanLinks::default(),

@@ -94,7 +94,8 @@ impl Exporter {
     }
 
     fn send(&self, n: usize) -> Sent {
-        let batch = self.backlog[..n].iter().map(|item| span_data(item, &self.service, &self.scope)).collect();
+        let batch =
+            self.backlog[..n].iter().map(|item| span_data(item, &self.service, &self.scope)).collect();
         match now_or_never(self.exporter.export(batch)) {
             Some(Ok(())) => Sent::Done,
             _ => match self.post.status.load(Ordering::Relaxed) {
