@@ -10,6 +10,8 @@ pub struct Settings {
     pub logs: Keep,
     /// How long and how much of the spans is kept. Default: 7 days, 4 GiB.
     pub spans: Keep,
+    /// Metrics: how often they are sampled, how long and how much of them is kept, what queries may cost.
+    pub metrics: super::metrics::Settings,
     /// Below this much free disk the store drops its oldest part, and then stops taking. Default: 2 GiB.
     pub min_free: Bytes,
     /// An index that has grown to this size is closed and the next one begun, so that retention by size has parts to
@@ -42,6 +44,7 @@ impl Default for Settings {
         Settings {
             logs: Keep { age: Span::secs(30 * DAY), size: Bytes(8 << 30) },
             spans: Keep { age: Span::secs(7 * DAY), size: Bytes(4 << 30) },
+            metrics: super::metrics::Settings::default(),
             min_free: Bytes(2 << 30),
             part_size: Bytes(1 << 30),
             write_memory: Bytes(24 << 20),

@@ -103,16 +103,14 @@ pub(crate) fn hint(samples: &mut Samples) {
         };
         if h.hint != Hint::Gauge {
             let mut new = h.as_ref().clone();
-            new.hint = match &before {
-                _ if h.hint == Hint::Reset => Hint::Reset,
-                None => Hint::Unknown,
-                Some(b) if b.hint == Hint::Gauge => Hint::Unknown,
-                Some(b) => {
-                    let mut asked = new.clone();
-                    asked.hint = Hint::Unknown;
-                    if asked.resets_after(b) { Hint::Reset } else { Hint::NotReset }
-                }
-            };
+            // The first after a reset begins a chunk, of whose past a storage says nothing.
+            new.hint = Hint::Unknown;
+            if let Some(b) = before.as_ref().filter(|b| b.hint != Hint::Gauge)
+                && h.hint != Hint::Reset
+                && !new.resets_after(b)
+            {
+                new.hint = Hint::NotReset;
+            }
             *slot = Some(Arc::new(new));
         }
         before = slot.clone();

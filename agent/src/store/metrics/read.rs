@@ -13,6 +13,9 @@ use std::sync::Arc;
 /// A query that would unpack more samples of one series than this, at steps no finer than roll-ups, gets roll-ups.
 const MANY: i64 = 40_000;
 
+/// How much further back roll-ups are read than samples, milliseconds.
+const REACH: i64 = 3 * rollup::ROW;
+
 pub(super) const RAW: [bool; 2] = [false, true];
 
 impl Source for Store {
@@ -30,7 +33,8 @@ impl Source for Store {
         let (raw, rollups, newest, oldest) = {
             let inner = self.inner.read();
             let overlapping = |list: &[Arc<Block>]| -> Vec<Arc<Block>> {
-                list.iter().filter(|b| b.start <= to && b.end > from).cloned().collect()
+                // Rows stand for time before them, and windows over rows are widened.
+                list.iter().filter(|b| b.start <= to && b.end > from.saturating_sub(REACH)).cloned().collect()
             };
             let oldest = inner.raw.first().map_or(i64::MIN, |b| b.start);
             let mut newest = Samples::default();
@@ -48,7 +52,12 @@ impl Source for Store {
             match columns(block, id, &REALS) {
                 Ok(Some(columns)) => {
                     let rows = rollup::from_columns(&columns).unwrap_or_default();
-                    rollup::push(&rows, hints.function, (from, to.min(until - 1)), into);
+                    rollup::push(
+                        &rows,
+                        hints.function,
+                        (from.saturating_sub(REACH), to.min(until - 1)),
+                        into,
+                    );
                 }
                 Ok(None) => {}
                 Err(error) => damaged(block, &error),

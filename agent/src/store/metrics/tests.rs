@@ -159,7 +159,7 @@ fn old_samples_live_on_as_roll_ups() {
     let dir = tempfile::tempdir().unwrap();
     let settings = Settings { raw_age: Span::secs(86_400), interval: Span::secs(60), ..Settings::default() };
     let store = Store::open(dir.path(), &settings).unwrap();
-    fill(&store, T0, T0 + 4 * DAY, 60_000);
+    fill(&store, T0, T0 + 2 * DAY + 4 * HOUR, 60_000);
     let old = read(&store, 0, T0, T0 + DAY / 2);
     assert_eq!((old.spacing, old.floats.len()), (300_000, 12 * 12 + 1 - 1));
     let options = Options::default();
@@ -184,22 +184,22 @@ fn retention_by_age_and_by_size() {
     let settings = Settings {
         raw_age: Span::secs(86_400),
         rollup_age: Span::secs(3 * 86_400),
-        interval: Span::secs(300),
+        interval: Span::secs(1800),
         ..Settings::default()
     };
     let store = Store::open(dir.path(), &settings).unwrap();
-    fill(&store, T0, T0 + 40 * DAY, 300_000);
+    fill(&store, T0, T0 + 40 * DAY, 1_800_000);
     let now = T0 + 40 * DAY;
     let oldest = store.stats().oldest.unwrap();
     assert!(oldest >= now - 21 * DAY, "whole blocks of up to 16 days: {oldest}");
     assert_eq!(read(&store, 0, T0, T0 + DAY).floats.len(), 0);
 
-    let small = Settings { size: Bytes(20_000), interval: Span::secs(300), ..Settings::default() };
+    let small = Settings { size: Bytes(5_000), interval: Span::secs(1800), ..Settings::default() };
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &small).unwrap();
     for day in 0..20 {
-        fill(&store, T0 + day * DAY, T0 + (day + 1) * DAY, 300_000);
-        assert!(store.stats().disk_bytes < 40_000, "{:?}", store.stats());
+        fill(&store, T0 + day * DAY, T0 + (day + 1) * DAY, 1_800_000);
+        assert!(store.stats().disk_bytes < 10_000, "{:?}", store.stats());
     }
 }
 

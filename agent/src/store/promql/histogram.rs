@@ -109,6 +109,16 @@ impl Histogram {
         out
     }
 
+    /// The same layout with nothing observed.
+    pub(crate) fn without_buckets(mut self) -> Self {
+        self.positive.clear();
+        self.negative.clear();
+        self.zero_count = 0.0;
+        self.count = 0.0;
+        self.sum = 0.0;
+        self
+    }
+
     pub fn scaled(&self, factor: f64) -> Histogram {
         let mut h = self.clone();
         h.count *= factor;

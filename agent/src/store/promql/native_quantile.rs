@@ -38,7 +38,11 @@ pub(crate) fn quantile(q: f64, h: &Histogram) -> (f64, NanNote) {
             break;
         }
     }
-    let Some(mut bucket) = at else { return (f64::NAN, NanNote::None) };
+    let Some(mut bucket) = at else {
+        // Nothing but NaN was observed.
+        let note = if h.sum.is_nan() { NanNote::IsNan } else { NanNote::None };
+        return (f64::NAN, note);
+    };
     if !h.is_custom() && bucket.lower < 0.0 && bucket.upper > 0.0 {
         narrow_zero_bucket(h, &mut bucket);
     } else if h.is_custom() {

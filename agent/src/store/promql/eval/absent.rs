@@ -11,8 +11,7 @@ impl Evaluator<'_> {
         let mut values = vec![Sample::Float(1.0); grid.len()];
         if name == "absent" {
             for s in self.vector(arg, grid)? {
-                for (out, v) in values.iter_mut().zip(&s.values).filter(|(_, v)| !v.is_absent()) {
-                    let _ = v;
+                for (out, _) in values.iter_mut().zip(&s.values).filter(|(_, v)| !v.is_absent()) {
                     *out = Sample::Absent;
                 }
             }

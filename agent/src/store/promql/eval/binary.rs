@@ -119,7 +119,7 @@ impl Evaluator<'_> {
                 let filled = fill_one.map(Sample::Float).unwrap_or_default();
                 let other = if partner == usize::MAX { &filled } else { &one[partner].values[i] };
                 let (l, r) = if swap { (other, own) } else { (own, other) };
-                let Some(value) = self.outcome(expr, b, l, r, own) else { continue };
+                let Some(value) = self.outcome(expr, b, l, r) else { continue };
                 let partner_labels = one.get(partner).map(|s| &s.labels);
                 let at = join.slot(k, partner, || self.result_labels(b, &many[k].labels, partner_labels));
                 let drop_name = many[k].drop_name || one.get(partner).is_some_and(|s| s.drop_name);
@@ -133,7 +133,7 @@ impl Evaluator<'_> {
                     let own = Sample::Float(fill);
                     let other = &one[j].values[i];
                     let (l, r) = if swap { (other, &own) } else { (&own, other) };
-                    let Some(value) = self.outcome(expr, b, l, r, &own) else { continue };
+                    let Some(value) = self.outcome(expr, b, l, r) else { continue };
                     let at = join.slot(usize::MAX, j, || {
                         let base = match_labels(&one[j].labels, m);
                         self.result_labels(b, &base, Some(&one[j].labels))
@@ -157,8 +157,7 @@ impl Evaluator<'_> {
         Ok(out)
     }
 
-    fn outcome(&mut self, expr: &Expr, b: &Binary, l: &Sample, r: &Sample, own: &Sample) -> Option<Sample> {
-        let _ = own;
+    fn outcome(&mut self, expr: &Expr, b: &Binary, l: &Sample, r: &Sample) -> Option<Sample> {
         match self.combine(expr, b.op, l, r) {
             Outcome::Value(v) => Some(v),
             Outcome::Kept(keep) if b.return_bool => Some(Sample::Float(f64::from(u8::from(keep)))),

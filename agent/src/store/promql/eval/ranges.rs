@@ -327,6 +327,15 @@ impl Evaluator<'_> {
         list: &[&Arc<Histogram>],
         counter: bool,
     ) -> Option<Histogram> {
+        let restarted = counter && list.len() >= 2 && list[1].resets_after(list[0]);
+        // A counter that starts anew at once: what was before it does not count, whatever its buckets were.
+        let empty =
+            Arc::new(Histogram { hint: list[0].hint, ..list[list.len() - 1].scaled(0.0).without_buckets() });
+        let mut kept = list.to_vec();
+        if restarted {
+            kept[0] = &empty;
+        }
+        let list = &kept[..];
         let custom = list.iter().filter(|h| h.is_custom()).count();
         if custom != 0 && custom != list.len() {
             self.warn_mixed_schemas(at, metric);
@@ -342,8 +351,8 @@ impl Evaluator<'_> {
         let (mut rise, merged) = list[list.len() - 1].sub(list[0]).ok()?;
         reconciled |= merged.bounds_reconciled;
         if counter {
-            for pair in list.windows(2) {
-                if pair[1].resets_after(pair[0]) {
+            for (i, pair) in list.windows(2).enumerate() {
+                if pair[1].resets_after(pair[0]) && !(i == 0 && restarted) {
                     let (sum, merged) = rise.add(pair[0]).ok()?;
                     reconciled |= merged.bounds_reconciled;
                     rise = sum;
