@@ -18,6 +18,8 @@ use sightline_agent::metrics::render::{Format, to_string};
 use sightline_agent::metrics::settings::Settings;
 use sightline_agent::metrics::tally::Batch;
 use sightline_agent::queue;
+use sightline_agent::receive::payloads::Payloads;
+use sightline_agent::spans::{otlp, zipkin};
 use sightline_agent::units::Bytes;
 
 /// Any lines: the exposition stays readable, every sample is accounted for, and other series keep their values.
@@ -98,6 +100,33 @@ pub(crate) fn logs(data: &[u8]) {
         assert!(blank || records.payloads.len() > before, "lost: {:?}", String::from_utf8_lossy(line));
     }
     let _ = lines(1 + data.first().copied().unwrap_or(0) as usize);
+}
+
+/// Any request, in each of the three encodings: what becomes a span is JSON with whole ids.
+pub(crate) fn spans(data: &[u8]) {
+    let check = |out: &Payloads| {
+        for payload in out.slices() {
+            let span: serde_json::Value = serde_json::from_slice(payload)
+                .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(payload)));
+            let hex = |key: &str, len: usize| {
+                let id = span[key].as_str().unwrap_or_default();
+                id.len() == len && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+            };
+            assert!(hex("traceId", 32) && hex("id", 16), "{span}");
+        }
+    };
+    let mut out = Payloads::default();
+    if otlp::translate::translate(data, &mut Default::default(), &mut out, &mut |_| true).is_ok() {
+        check(&out);
+    }
+    out.clear();
+    if zipkin::json::translate(data, &mut out, &mut |_, _, _| true).is_ok() {
+        check(&out);
+    }
+    out.clear();
+    if zipkin::proto::translate(data, &mut out, &mut |_, _, _| true).is_ok() {
+        check(&out);
+    }
 }
 
 /// A queue whose files were damaged in any way opens, gives back only what was put in, and goes on working.

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use sightline_instrument::wire;
 
 use super::line::Dialect;
-use super::mapping::file::File;
 use crate::units::{Bytes, Span};
 
 /// The metrics lane.
@@ -45,8 +44,6 @@ pub struct Settings {
     pub environments: Vec<String>,
     /// Mapping rules in statsd_exporter's format; empty has none.
     pub mapping: PathBuf,
-    /// Mapping rules that stand here, with the same keys: `defaults` and `mappings`. Not beside a mapping file.
-    pub rules: File,
     /// A series that is silent for this long ends; 0 keeps all.
     pub ttl: Span,
     /// How long a member of a set counts.
@@ -90,7 +87,6 @@ impl Default for Settings {
             convention: true,
             environments: wire::ENVIRONMENTS.iter().map(|&e| e.to_owned()).collect(),
             mapping: PathBuf::new(),
-            rules: File::default(),
             ttl: Span::secs(0),
             set_window: Span::secs(600),
             budget: Budget::default(),

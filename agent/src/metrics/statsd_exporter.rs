@@ -4,7 +4,9 @@ mod args;
 mod http;
 mod own;
 mod plan;
+mod run;
 
 pub use args::{Args, CacheType, LogFormat, LogLevel};
 pub use http::{Reloader, router};
 pub use plan::{Error, Plan, RESERVED, Task, task};
+pub use run::{RunError, run};

@@ -58,6 +58,18 @@ pub fn run(settings: &Settings, rules: &Rules, cases: &[Case]) -> Report {
     Report { outcomes: cases.iter().enumerate().map(outcome).collect() }
 }
 
+/// Runs `cases` and writes the report. False if a test did not pass.
+pub fn main(
+    settings: &Settings,
+    rules: &Rules,
+    cases: &[Case],
+    out: &mut impl std::io::Write,
+) -> std::io::Result<bool> {
+    let report = run(settings, rules, cases);
+    write!(out, "{report}")?;
+    Ok(report.failed() == 0)
+}
+
 fn failures(settings: &Settings, rules: &Rules, case: &Case) -> Vec<String> {
     let registry = Arc::new(Registry::new(settings, rules.clone(), &[]));
     let mut batch = Batch::default();
@@ -147,7 +159,7 @@ mod tests {
 
     use expect_test::expect;
 
-    use super::{Case, run};
+    use super::{Case, main};
     use crate::metrics::mapping::Mapping;
     use crate::metrics::naming::Rules;
     use crate::metrics::settings::Settings;
@@ -173,8 +185,9 @@ mod tests {
 "#,
         )
         .unwrap();
-        let report = run(&Settings::default(), &rules, &cases);
-        assert_eq!(report.failed(), 2);
+        let mut out = Vec::new();
+        assert!(!main(&Settings::default(), &rules, &cases, &mut out).unwrap());
+        assert!(main(&Settings::default(), &rules, &cases[..1], &mut Vec::new()).unwrap());
         expect![[r#"
             ok     captures become labels
             FAILED a wrong value, a wrong label, a wrong name
@@ -188,6 +201,6 @@ mod tests {
                      not expected: left 1
                      some of the input was refused as malformed
         "#]]
-        .assert_eq(&report.to_string());
+        .assert_eq(&String::from_utf8(out).unwrap());
     }
 }

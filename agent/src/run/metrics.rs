@@ -10,7 +10,7 @@ use anyhow::Context;
 use crate::config::{Config, Loaded};
 use crate::hooks::LogLineHook;
 use crate::metrics::mapping::file::File;
-use crate::metrics::naming::{Rules, source::Source};
+use crate::metrics::naming::source::Source;
 use crate::metrics::{self, Handle, Hooks, Registry, StartError};
 use crate::web::health::Check;
 
@@ -23,12 +23,7 @@ pub(super) struct Lane {
 
 /// Where the mapping rules of `settings` come from. `inline` are rules in the configuration itself.
 pub(crate) fn source(settings: &metrics::Settings, inline: &File) -> Source {
-    let base = Rules {
-        convention: settings.convention,
-        environments: settings.environments.clone(),
-        ..Rules::default()
-    };
-    Source { base, file: settings.mapping.clone(), inline: inline.clone() }
+    Source { inline: inline.clone(), ..Source::from(settings) }
 }
 
 /// The registry alone, so that other lanes can be given it before anything is received.

@@ -128,6 +128,29 @@ const LOGS: &[&str] = &[
     "é",
 ];
 
+const SPANS: &[&str] = &[
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    "\"traceId\":\"463ac35c9f6413ad48485a3953bb6124\"",
+    "\"id\":\"a2fb4a1d1a96d312\"",
+    "\"timestamp\":1556604172355737",
+    "\"duration\":1431",
+    "\"tags\":{\"error\":\"x\"}",
+    "\"localEndpoint\":{\"serviceName\":\"a\"}",
+    "\"kind\":\"SERVER\"",
+    "\"annotations\":[{\"timestamp\":1,\"value\":\"v\"}]",
+    "\"parentId\":\"1\"",
+    "\n\u{10}",
+    "\u{12}\u{8}12345678",
+    "\n\u{10}0123456789abcdef",
+    "\n*\u{12}(\u{12}&\n\u{10}0123456789abcdef\u{12}\u{8}12345678",
+    "\u{1a}\u{3}a.b",
+    "\n\u{2}\n\u{0}",
+];
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -139,6 +162,11 @@ proptest! {
     #[test]
     fn mapping(data in pieces(MAPPING)) {
         properties::mapping(&data);
+    }
+
+    #[test]
+    fn spans(data in pieces(SPANS)) {
+        properties::spans(&data);
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub struct Source {
     pub inline: File,
 }
 
+/// Without rules that stand in the configuration: these are not the lane's.
 impl From<&Settings> for Source {
     fn from(settings: &Settings) -> Self {
         Source {
@@ -29,7 +30,7 @@ impl From<&Settings> for Source {
                 ..Rules::default()
             },
             file: settings.mapping.clone(),
-            inline: settings.rules.clone(),
+            inline: File::default(),
         }
     }
 }
@@ -89,13 +90,14 @@ mod tests {
 
     #[test]
     fn settings_say_where_rules_are() {
-        let text = "convention: false\nttl: 1m\nrules:\n  mappings:\n  - {match: a, name: mine}\n";
-        let source = Source::from(&serde_saphyr::from_str::<Settings>(text).unwrap());
+        let settings: Settings = serde_saphyr::from_str("convention: false\nttl: 1m\n").unwrap();
+        let inline = serde_saphyr::from_str("mappings:\n- {match: a, name: mine}\n").unwrap();
+        let source = Source { inline, ..Source::from(&settings) };
         let rules = source.read().unwrap();
         let resolved = resolve("a", Kind::Counter, &[], &rules);
         assert_eq!((resolved.family.as_str(), rules.convention), ("mine", false));
         assert_eq!(resolve("b", Kind::Counter, &[], &rules).ttl, Some(Duration::from_secs(60)));
-        assert_eq!(rules.mapping.unwrap().rules()[0].place.line, 5);
+        assert_eq!(rules.mapping.unwrap().rules()[0].place.line, 2);
     }
 
     #[test]

@@ -1,0 +1,8 @@
+//! OTLP and Zipkin requests into spans.
+
+#![no_main]
+
+#[path = "../src/properties.rs"]
+mod properties;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::spans(data));
