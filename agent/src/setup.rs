@@ -44,7 +44,7 @@ pub struct Args {
     #[arg(long, env = "ELASTICSEARCH_PASSWORD_FILE", value_name = "FILE")]
     password_file: Option<PathBuf>,
     /// Folder of files named like users, each holding that user's password; without it no users are made
-    #[arg(long, env = "SIGHTLINE_USERS_DIR", value_name = "FOLDER")]
+    #[arg(long, env = "ELASTICSEARCH_USERS_DIR", value_name = "FOLDER")]
     users: Option<PathBuf>,
     /// How long log records are kept
     #[arg(long, env = "LOG_RETENTION", value_name = "SPAN", default_value = "30d", value_parser = retention)]

@@ -18,6 +18,22 @@ pub mod agent {
     pub const QUEUED: &str = "sightline_queued";
     /// Input refused before it was a record, by `lane` and `reason`.
     pub const REJECTED: &str = "sightline_rejected_total";
+    /// Received minus exported, dead-lettered, dropped and queued, by `lane`: 0 when nothing is lost.
+    pub const LEDGER: &str = "sightline_ledger_difference";
+    /// Bytes of a lane's queue on disk, by `lane`.
+    pub const QUEUE_BYTES: &str = "sightline_queue_bytes";
+    /// Age of the oldest record that waits, by `lane`.
+    pub const QUEUE_OLDEST: &str = "sightline_queue_oldest_seconds";
+    /// 1 while a back end takes batches, by `exporter`.
+    pub const EXPORTER_UP: &str = "sightline_exporter_up";
+    /// Records that have to be sent again, by `exporter` and `reason`.
+    pub const RETRIES: &str = "sightline_exporter_retries_total";
+    /// Series in the registry.
+    pub const SERIES: &str = "sightline_series";
+    /// Memory of the registry.
+    pub const SERIES_BYTES: &str = "sightline_series_bytes";
+    /// Samples that went to the series `_other`, since a metric has too many series.
+    pub const OVERFLOW: &str = "sightline_series_overflow_samples_total";
     /// Always 1, with the label `version`.
     pub const BUILD_INFO: &str = "sightline_build_info";
     /// Memory of the agent.

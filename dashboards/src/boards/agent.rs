@@ -9,7 +9,9 @@ use crate::uid;
 pub(super) fn board() -> Board {
     Board::new(uid::AGENT, "Agent", "What the agent took in, shipped, refused and lost, and what it costs.")
         .row("The ledger", vec![received(), exported(), balance(), queued()])
+        .row("Back ends", vec![up(), oldest(), retries(), bytes()])
         .row("Trouble", vec![dropped(), dead(), rejected()])
+        .row("Series", vec![series(), series_bytes(), overflow()])
         .row("Cost", vec![memory(), cpu(), files(), versions()])
 }
 
@@ -39,24 +41,12 @@ fn exported() -> Panel {
 }
 
 fn balance() -> Panel {
-    let total =
-        |metric: &str| format!("(sum by ({LANE}) ({metric}) or 0 * sum by ({LANE}) ({}))", agent::RECEIVED);
     Panel::new(
         Kind::Lines,
         "Unaccounted for",
         "Received minus shipped, dead-lettered, dropped and queued. Anything but 0 for longer than a scrape is a bug: report it.",
     )
-    .promql(
-        "{{lane}}",
-        format!(
-            "sum by ({LANE}) ({}) - {} - {} - {} - {}",
-            agent::RECEIVED,
-            total(agent::EXPORTED),
-            total(agent::DEAD_LETTERED),
-            total(agent::DROPPED),
-            total(agent::QUEUED)
-        ),
-    )
+    .promql("{{lane}}", sum(&[LANE], agent::LEDGER))
 }
 
 fn queued() -> Panel {
@@ -143,4 +133,49 @@ fn versions() -> Panel {
     .promql("", format!("max by (instance, version) ({})", agent::BUILD_INFO))
     .columns(&[("instance", "Instance", None), ("version", "Version", None)])
     .size(6, 7)
+}
+
+fn up() -> Panel {
+    Panel::new(Kind::States, "Back ends", "Whether each back end takes batches. Down: mend it; nothing is lost until the queue is full.")
+        .unit(Unit::None)
+        .promql("{{exporter}}", crate::promql::min(&["exporter"], agent::EXPORTER_UP))
+        .words(&[(0.0, "down", "red"), (1.0, "up", "green")])
+        .no_value("no back end is named: logs and spans stay in the embedded store")
+}
+
+fn oldest() -> Panel {
+    Panel::new(Kind::Lines, "Oldest record that waits", "How far behind a search in Kibana or Zipkin is. Minutes: the back end is slow or down.")
+        .unit(Unit::Seconds)
+        .promql("{{lane}}", crate::promql::max(&[LANE], agent::QUEUE_OLDEST))
+        .steps(&super::steps(60.0, 300.0))
+}
+
+fn retries() -> Panel {
+    lane("Sent again, by reason", "429: the back end is overloaded or its disk is full. connect, timeout: it is down or the network is.", agent::RETRIES, &["exporter", "reason"])
+        .no_value("nothing had to be sent again")
+}
+
+fn bytes() -> Panel {
+    Panel::new(Kind::Stacked, "Queues on disk", "When it reaches the bound in queue.max_bytes the agent drops and counts: mend the back end before.")
+        .unit(Unit::Bytes)
+        .promql("{{lane}}", sum(&[LANE], agent::QUEUE_BYTES))
+}
+
+fn series() -> Panel {
+    Panel::new(Kind::Lines, "Series", "Distinct metrics and labels. A step that stays: a release with ids in a name; find it with sightline top.")
+        .promql("{{instance}}", sum(&["instance"], agent::SERIES))
+        .size(8, 7)
+}
+
+fn series_bytes() -> Panel {
+    Panel::new(Kind::Lines, "Memory of the series", "Bounded by metrics.budget.memory; beyond it new series go to _other.")
+        .unit(Unit::Bytes)
+        .promql("{{instance}}", sum(&["instance"], agent::SERIES_BYTES))
+        .size(8, 7)
+}
+
+fn overflow() -> Panel {
+    lane("Samples of series beyond the budget", "Above 0, a client makes new labels all the time: sightline top names it.", agent::OVERFLOW, &["instance"])
+        .no_value("every series is within the budget")
+        .size(8, 7)
 }

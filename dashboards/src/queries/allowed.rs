@@ -1,7 +1,8 @@
 //! What may be empty, or not emitted, after a short run of the sample service, and why. Nothing else may.
 
 /// Series that exist only in a larger stack than the tests', or only after trouble.
-const METRICS: [(&str, &str); 6] = [
+const METRICS: [(&str, &str); 7] = [
+    ("sightline_exporter_retries_total", "born with the first retry"),
     (
         "alertmanager_",
         "the tests' Prometheus does not scrape an Alertmanager; unit-tested in alerts/tests/stack.yml",
@@ -29,7 +30,7 @@ const EMPTY: [(&str, &str); 30] = [
     ("agent.json: Dead letters", "nothing was refused for good"),
     ("agent.json: Dropped, by reason", "nothing was dropped"),
     ("agent.json: Refused input, by reason", "all input was understood"),
-    ("agent.json: Unaccounted for", "absent until each lane has shipped something"),
+    ("agent.json: Sent again, by reason", "nothing had to be sent again"),
     ("rule instrument:", "a rule over hours of data"),
     ("rule ErrorBudget", "an alert that does not fire"),
     ("rule LatencyP99High", "an alert that does not fire"),

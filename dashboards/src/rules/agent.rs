@@ -33,6 +33,22 @@ pub(super) fn alerts() -> Vec<Alert> {
             "A client sends what is not what the port speaks. `sightline tap` shows it as it comes in.",
         ),
         alert(
+            "AgentLagging",
+            format!("{} > 300", crate::promql::max(&["instance", LANE], agent::QUEUE_OLDEST)),
+            Some("5m"),
+            Severity::Warning,
+            "agent {{ $labels.instance }}: the oldest of {{ $labels.lane }} waits since {{ $value | humanizeDuration }}",
+            "A back end is slower than what comes in, or refuses it. Searches there are as old as that.",
+        ),
+        alert(
+            "AgentSeriesOverflow",
+            format!("{} > 0", sum(&["instance"], &Select::of(agent::OVERFLOW).rate("5m"))),
+            Some("10m"),
+            Severity::Warning,
+            "agent {{ $labels.instance }} folds {{ $value | printf \"%.1f\" }} samples a second into _other",
+            "A client makes new names or labels all the time. `sightline top` names it.",
+        ),
+        alert(
             "AgentNotDelivering",
             format!(
                 "{} > 0\nunless on (instance, {LANE}) {} > 0",

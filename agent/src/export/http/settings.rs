@@ -31,6 +31,8 @@ pub struct Auth {
     pub username: String,
     /// Password for basic authentication.
     pub password: Secret,
+    /// File that holds the password, where an environment or a configuration is no place for it.
+    pub password_file: Option<PathBuf>,
     /// Bearer token.
     pub token: Secret,
 }
@@ -54,12 +56,40 @@ impl Auth {
         } else if !self.token.is_empty() {
             format!("Bearer {}", self.token.reveal())
         } else if !self.username.is_empty() {
-            format!("Basic {}", BASE64.encode(format!("{}:{}", self.username, self.password.reveal())))
+            let password = match &self.password_file {
+                None => self.password.reveal().to_owned(),
+                Some(file) => std::fs::read_to_string(file)
+                    .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
+                    .map_err(|error| SettingsError::File {
+                        path: file.display().to_string(),
+                        reason: error.to_string(),
+                    })?,
+            };
+            format!("Basic {}", BASE64.encode(format!("{}:{password}", self.username)))
         } else {
             return Ok(None);
         };
         let mut value = HeaderValue::from_str(&text).map_err(|_| SettingsError::Credentials)?;
         value.set_sensitive(true);
         Ok(Some(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Auth;
+
+    #[test]
+    fn a_password_may_come_from_a_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "hunter2\n").unwrap();
+        let with = |path: &std::path::Path| Auth {
+            username: "u".to_owned(),
+            password_file: Some(path.to_owned()),
+            ..Auth::default()
+        };
+        assert_eq!(with(file.path()).header().unwrap().unwrap(), "Basic dTpodW50ZXIy");
+        let missing = with(std::path::Path::new("/nonexistent/password")).header().unwrap_err().to_string();
+        assert!(missing.contains("/nonexistent/password"), "{missing}");
     }
 }
