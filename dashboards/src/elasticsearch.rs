@@ -13,8 +13,8 @@ const PRIORITY: u32 = 300;
 pub fn all() -> Vec<(&'static str, Value)> {
     vec![
         ("10-component-template.sightline-logs@mappings", mappings()),
-        ("20-index-template.sightline-logs", stream(&[kind::APP, kind::PANIC, kind::UNPARSED], "30d")),
-        ("20-index-template.sightline-audit", stream(&[kind::AUDIT], "365d")),
+        ("20-index-template.sightline-logs", stream(&[kind::APP, kind::PANIC, kind::UNPARSED], "30d", PRIORITY)),
+        ("20-index-template.sightline-audit", stream(&[kind::AUDIT], "365d", PRIORITY + 1)),
         ("30-lifecycle-policy.sightline-spans", spans_policy()),
         ("40-legacy-template.sightline-spans", spans_template()),
         (
@@ -101,11 +101,12 @@ fn mappings() -> Value {
     })
 }
 
-/// Data streams of these kinds of record, kept for `retention`.
-fn stream(kinds: &[&str], retention: &str) -> Value {
+/// Data streams of these kinds of record, kept for `retention`. Patterns with stars in the middle overlap in theory, and
+/// Elasticsearch refuses two such templates of one priority.
+fn stream(kinds: &[&str], retention: &str, priority: u32) -> Value {
     json!({
         "index_patterns": kinds.iter().map(|kind| format!("logs-*.{kind}-*")).collect::<Vec<_>>(),
-        "priority": PRIORITY,
+        "priority": priority,
         "data_stream": {},
         "composed_of": ["sightline-logs@mappings"],
         "template": {
