@@ -16,7 +16,7 @@ where
         .settings()
         .console
         .then(|| tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(true).compact());
-    Layer::and_then(Layer::and_then(bridge(instrument), console), LogLayer::new(instrument.clone()))
+    Layer::and_then(Layer::and_then(bridge::<S>(instrument), console), LogLayer::new(instrument.clone()))
 }
 
 #[cfg(feature = "otlp")]
