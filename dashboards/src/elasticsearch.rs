@@ -13,7 +13,10 @@ const PRIORITY: u32 = 300;
 pub fn all() -> Vec<(&'static str, Value)> {
     vec![
         ("10-component-template.sightline-logs@mappings", mappings()),
-        ("20-index-template.sightline-logs", stream(&[kind::APP, kind::PANIC, kind::UNPARSED], "30d", PRIORITY)),
+        (
+            "20-index-template.sightline-logs",
+            stream(&[kind::APP, kind::PANIC, kind::UNPARSED], "30d", PRIORITY),
+        ),
         ("20-index-template.sightline-audit", stream(&[kind::AUDIT], "365d", PRIORITY + 1)),
         ("30-lifecycle-policy.sightline-spans", spans_policy()),
         ("40-legacy-template.sightline-spans", spans_template()),

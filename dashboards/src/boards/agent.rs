@@ -136,18 +136,26 @@ fn versions() -> Panel {
 }
 
 fn up() -> Panel {
-    Panel::new(Kind::States, "Back ends", "Whether each back end takes batches. Down: mend it; nothing is lost until the queue is full.")
-        .unit(Unit::None)
-        .promql("{{exporter}}", crate::promql::min(&["exporter"], agent::EXPORTER_UP))
-        .words(&[(0.0, "down", "red"), (1.0, "up", "green")])
-        .no_value("no back end is named: logs and spans stay in the embedded store")
+    Panel::new(
+        Kind::States,
+        "Back ends",
+        "Whether each back end takes batches. Down: mend it; nothing is lost until the queue is full.",
+    )
+    .unit(Unit::None)
+    .promql("{{exporter}}", crate::promql::min(&["exporter"], agent::EXPORTER_UP))
+    .words(&[(0.0, "down", "red"), (1.0, "up", "green")])
+    .no_value("no back end is named: logs and spans stay in the embedded store")
 }
 
 fn oldest() -> Panel {
-    Panel::new(Kind::Lines, "Oldest record that waits", "How far behind a search in Kibana or Zipkin is. Minutes: the back end is slow or down.")
-        .unit(Unit::Seconds)
-        .promql("{{lane}}", crate::promql::max(&[LANE], agent::QUEUE_OLDEST))
-        .steps(&super::steps(60.0, 300.0))
+    Panel::new(
+        Kind::Lines,
+        "Oldest record that waits",
+        "How far behind a search in Kibana or Zipkin is. Minutes: the back end is slow or down.",
+    )
+    .unit(Unit::Seconds)
+    .promql("{{lane}}", crate::promql::max(&[LANE], agent::QUEUE_OLDEST))
+    .steps(&super::steps(60.0, 300.0))
 }
 
 fn retries() -> Panel {
@@ -156,9 +164,13 @@ fn retries() -> Panel {
 }
 
 fn bytes() -> Panel {
-    Panel::new(Kind::Stacked, "Queues on disk", "When it reaches the bound in queue.max_bytes the agent drops and counts: mend the back end before.")
-        .unit(Unit::Bytes)
-        .promql("{{lane}}", sum(&[LANE], agent::QUEUE_BYTES))
+    Panel::new(
+        Kind::Stacked,
+        "Queues on disk",
+        "When it reaches the bound in queue.max_bytes the agent drops and counts: mend the back end before.",
+    )
+    .unit(Unit::Bytes)
+    .promql("{{lane}}", sum(&[LANE], agent::QUEUE_BYTES))
 }
 
 fn series() -> Panel {
@@ -168,14 +180,23 @@ fn series() -> Panel {
 }
 
 fn series_bytes() -> Panel {
-    Panel::new(Kind::Lines, "Memory of the series", "Bounded by metrics.budget.memory; beyond it new series go to _other.")
-        .unit(Unit::Bytes)
-        .promql("{{instance}}", sum(&["instance"], agent::SERIES_BYTES))
-        .size(8, 7)
+    Panel::new(
+        Kind::Lines,
+        "Memory of the series",
+        "Bounded by metrics.budget.memory; beyond it new series go to _other.",
+    )
+    .unit(Unit::Bytes)
+    .promql("{{instance}}", sum(&["instance"], agent::SERIES_BYTES))
+    .size(8, 7)
 }
 
 fn overflow() -> Panel {
-    lane("Samples of series beyond the budget", "Above 0, a client makes new labels all the time: sightline top names it.", agent::OVERFLOW, &["instance"])
-        .no_value("every series is within the budget")
-        .size(8, 7)
+    lane(
+        "Samples of series beyond the budget",
+        "Above 0, a client makes new labels all the time: sightline top names it.",
+        agent::OVERFLOW,
+        &["instance"],
+    )
+    .no_value("every series is within the budget")
+    .size(8, 7)
 }
