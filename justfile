@@ -31,7 +31,7 @@ bench-logs *ARGS:
 
 # the fault table: what is lost and doubled when back ends misbehave
 faults *ARGS:
-    cargo bench -p sightline-agent --bench faults -- {{ARGS}}
+    cargo bench -p sightline-agent --features crash-points --bench faults -- {{ARGS}}
 
 # fuzz one target for a while (nightly): line, mapping, record, spans, queue
 fuzz TARGET SECONDS="60":
