@@ -59,7 +59,9 @@ fn main() {
 }
 
 async fn table(records: u64, only: &str) -> u32 {
-    println!("| fault | lost | doubled | dead letters | counted as damaged | sent again | faults | seconds |");
+    println!(
+        "| fault | lost | doubled | dead letters | counted as damaged | sent again | faults | seconds |"
+    );
     println!("|---|---|---|---|---|---|---|---|");
     let mut bad = 0;
     let faults = [

@@ -30,13 +30,18 @@ fn main() {
         return delivery(argument("child", String::new()), argument("records", 1_000_000));
     }
     let (records, rounds) = (argument("records", 1_000_000u64), argument("rounds", 3));
-    println!("| round | records/s | CPU s per million | peak RSS MiB | of it anonymous at the end | requests |");
+    println!(
+        "| round | records/s | CPU s per million | peak RSS MiB | of it anonymous at the end | requests |"
+    );
     println!("|---|---|---|---|---|---|");
     for round in 1..=rounds {
         let sink = Sink::start(Kind::Bulk);
         let dir = tempfile::tempdir().unwrap();
-        let (mut child, input) =
-            if flag("delivery") { start_delivery(&sink, records, dir.path()) } else { start_agent(&sink, dir.path()) };
+        let (mut child, input) = if flag("delivery") {
+            start_delivery(&sink, records, dir.path())
+        } else {
+            start_agent(&sink, dir.path())
+        };
         let before = process::cpu_seconds(child.id());
         let begun = Instant::now();
         if let Some(address) = input {

@@ -65,11 +65,8 @@ pub(crate) fn run(args: &[String]) {
 }
 
 async fn serve(port: u16, dir: &Path, sink: &str) {
-    let settings = queue::Settings {
-        min_free: Bytes(0),
-        segment_bytes: Bytes(1 << 20),
-        ..queue::Settings::default()
-    };
+    let settings =
+        queue::Settings { min_free: Bytes(0), segment_bytes: Bytes(1 << 20), ..queue::Settings::default() };
     let queue = Queue::open(dir, "logs", &settings).unwrap();
     let letters = DeadLetters::open(&dir.join("dlq"), &dead_letters::Settings::default()).unwrap();
     let settings = elasticsearch::Settings {
@@ -77,7 +74,8 @@ async fn serve(port: u16, dir: &Path, sink: &str) {
         timeout: Span(Duration::from_secs(2)),
         ..elasticsearch::Settings::default()
     };
-    let delivery = pump::Settings { max_records: 2000, max_backoff: Span::secs(2), ..settings.delivery.clone() };
+    let delivery =
+        pump::Settings { max_records: 2000, max_backoff: Span::secs(2), ..settings.delivery.clone() };
     let exporter = Elasticsearch::new(&settings).unwrap();
     let _pump = Pump::start(queue.clone(), exporter, Arc::new(letters), &delivery);
     let listener = loop {
@@ -99,7 +97,8 @@ async fn talk(mut stream: TcpStream, queue: Arc<Queue>) -> std::io::Result<()> {
         if count == 0 {
             let b = books.balance();
             let off = b.difference().unsigned_abs();
-            for figure in [b.exported, b.dead_lettered, b.dropped, b.queued.unsigned_abs(), off, b.recovered] {
+            for figure in [b.exported, b.dead_lettered, b.dropped, b.queued.unsigned_abs(), off, b.recovered]
+            {
                 stream.write_u64(figure).await?;
             }
             continue;

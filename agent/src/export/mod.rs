@@ -11,6 +11,7 @@ use bytes::Bytes;
 pub mod dead_letters;
 pub mod elasticsearch;
 pub mod http;
+pub mod otlp;
 pub mod pump;
 pub mod remote_write;
 pub mod secret;

@@ -131,7 +131,8 @@ impl<E: Exporter> Run<E> {
             let wake = self.send(end_seq).await;
             let deadline = *self.stop.borrow_and_update();
             if let Some(deadline) = deadline {
-                let drained = self.flights.is_empty() && self.retries.is_empty() && self.unread(end_seq) == 0;
+                // Also what has been taken and is not on disk yet.
+                let drained = self.queue.depth().records == 0;
                 if drained || Instant::now() >= deadline {
                     break;
                 }
