@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::export::{dead_letters, elasticsearch, zipkin};
+use crate::export::{dead_letters, elasticsearch, remote_write, zipkin};
 use crate::metrics::mapping::file::File;
+use crate::receive::otlp;
 #[cfg(feature = "embedded")]
 use crate::store;
-use crate::{logs, metrics, queue, web};
+use crate::{logs, metrics, queue, spans, web};
 
 pub mod source;
 
@@ -28,6 +29,10 @@ pub struct Config {
     pub mapping: File,
     /// The logs lane: lines in, records out.
     pub logs: logs::Settings,
+    /// The spans lane: Zipkin's own receiver, and which spans are kept.
+    pub spans: spans::Settings,
+    /// OTLP for all lanes, by HTTP and gRPC.
+    pub otlp: otlp::Settings,
     /// The disk queue of each lane.
     pub queue: queue::Settings,
     /// What back ends refused for good.
@@ -36,6 +41,8 @@ pub struct Config {
     pub elasticsearch: elasticsearch::Settings,
     /// Where spans go; without an address into the embedded store.
     pub zipkin: zipkin::Settings,
+    /// Where metrics are written to, beside being scraped.
+    pub remote_write: Vec<remote_write::Settings>,
     /// The embedded store, for what has no back end.
     #[cfg(feature = "embedded")]
     pub store: store::Settings,
@@ -49,10 +56,13 @@ impl Default for Config {
             metrics: metrics::Settings::default(),
             mapping: File::default(),
             logs: logs::Settings::default(),
+            spans: spans::Settings::default(),
+            otlp: otlp::Settings::default(),
             queue: queue::Settings::default(),
             dead_letters: dead_letters::Settings::default(),
             elasticsearch: elasticsearch::Settings::default(),
             zipkin: zipkin::Settings::default(),
+            remote_write: Vec::new(),
             #[cfg(feature = "embedded")]
             store: store::Settings::default(),
         }

@@ -72,7 +72,8 @@ impl Ports {
             "web: {{listen: '{web}'}}\n\
              metrics: {{listen_udp: '{statsd}', listen_tcp: '{statsd}'}}\n\
              logs: {{tcp: {{listen: '{logs}'}}, udp: {{listen: '{logs}'}}, http: {{listen: off}}}}\n\
-             spans: {{otlp_http: {{listen: '{otlp}'}}, otlp_grpc: {{listen: off}}, zipkin: {{listen: '{zipkin}'}}}}\n"
+             otlp: {{http: {{listen: '{otlp}'}}, grpc: {{listen: off}}}}\n\
+             spans: {{zipkin: {{listen: '{zipkin}'}}}}\n"
         );
         let mut config: Config = source::parse("demo", &text)?;
         config.data_dir = folder.to_owned();

@@ -20,6 +20,8 @@ use crate::{telemetry, web};
 
 #[cfg(feature = "embedded")]
 use crate::store;
+#[cfg(feature = "embedded")]
+use tokio::{sync::watch, task::JoinHandle};
 
 /// Everything behind the lanes.
 pub(super) struct BackEnds {
@@ -28,10 +30,14 @@ pub(super) struct BackEnds {
     pub(super) letters: Arc<DeadLetters>,
     #[cfg(feature = "embedded")]
     events: Arc<store::Events>,
+    #[cfg(feature = "embedded")]
+    metrics: Arc<store::metrics::Store>,
+    #[cfg(feature = "embedded")]
+    sampling: (watch::Sender<bool>, JoinHandle<()>),
 }
 
 impl BackEnds {
-    pub(super) fn start(config: &Config, _registry: &Arc<Registry>) -> anyhow::Result<Self> {
+    pub(super) fn start(config: &Config, registry: &Arc<Registry>) -> anyhow::Result<Self> {
         let data = &config.data_dir;
         std::fs::create_dir_all(data).with_context(|| {
             format!("cannot make {}; set data_dir to a folder that can be written", data.display())
@@ -40,6 +46,9 @@ impl BackEnds {
         let letters = Arc::new(letters.context("the dead letters cannot be opened")?);
         #[cfg(feature = "embedded")]
         let events = store::Events::open(&data.join("store"), &config.store)
+            .context("the embedded store cannot be opened")?;
+        #[cfg(feature = "embedded")]
+        let metrics = store::metrics::Store::open(&data.join("metrics"), &config.store.metrics)
             .context("the embedded store cannot be opened")?;
         // The store takes what is there at once: its commit is what makes batches.
         let embedded = pump::Settings::default();
@@ -79,12 +88,22 @@ impl BackEnds {
                 &config.zipkin.delivery,
             )?
         };
+        #[cfg(feature = "embedded")]
+        let sampling = {
+            let (stop, stopped) = watch::channel(false);
+            let own = own_metrics(vec![logs.queue(), spans.queue()]);
+            (stop, super::samples::start(Arc::clone(&metrics), Arc::clone(registry), own, stopped))
+        };
         Ok(BackEnds {
             logs,
             spans,
             letters,
             #[cfg(feature = "embedded")]
             events,
+            #[cfg(feature = "embedded")]
+            metrics,
+            #[cfg(feature = "embedded")]
+            sampling,
         })
     }
 
@@ -94,11 +113,7 @@ impl BackEnds {
 
     /// The agent's own metrics, queues' gauges fresh.
     pub(super) fn own_metrics(&self) -> OwnMetrics {
-        let queues = self.queues();
-        Arc::new(move || {
-            queues.iter().for_each(|queue| queue.publish());
-            telemetry::render()
-        })
+        own_metrics(self.queues())
     }
 
     /// The query APIs and the page.
@@ -121,7 +136,23 @@ impl BackEnds {
 
     pub(super) async fn stop(self, until: Instant) {
         tokio::join!(self.logs.stop(until), self.spans.stop(until));
+        #[cfg(feature = "embedded")]
+        {
+            let (stop, sampling) = self.sampling;
+            // Fails only when sampling has ended already.
+            let _ = stop.send(true);
+            if tokio::time::timeout_at(until.into(), sampling).await.is_err() {
+                tracing::warn!("the last round of samples was not stored by the deadline");
+            }
+        }
     }
+}
+
+fn own_metrics(queues: Vec<Arc<Queue>>) -> OwnMetrics {
+    Arc::new(move || {
+        queues.iter().for_each(|queue| queue.publish());
+        telemetry::render()
+    })
 }
 
 /// In a build without the store, records without a back end have nowhere to go.

@@ -3,6 +3,8 @@
 mod back_ends;
 mod delivery;
 mod metrics;
+#[cfg(feature = "embedded")]
+mod samples;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,16 +18,21 @@ use tokio::task::JoinHandle;
 use self::back_ends::BackEnds;
 pub(crate) use self::metrics::source as mapping_source;
 use crate::config::{Config, Loaded};
-use crate::hooks::LogLineHook;
-use crate::logs;
+use crate::export::remote_write;
+use crate::hooks::{ExemplarHook, LogLineHook};
+use crate::metrics::Registry;
+use crate::receive::otlp::{self, Signals};
 use crate::web::health::{Check, Probe};
-use crate::{telemetry, web};
+use crate::{logs, spans, telemetry, web};
 
 /// A running agent.
 pub struct Agent {
     receiving: watch::Sender<bool>,
     metrics: metrics::Lane,
     logs: logs::Handle,
+    spans: spans::Handle,
+    otlp: otlp::Handle,
+    remote_write: remote_write::Handle,
     back_ends: BackEnds,
     replays: JoinHandle<()>,
     web: web::Handle,
@@ -41,20 +48,31 @@ impl Agent {
         let (registry, source) = metrics::registry(&config.metrics, &config.mapping)?;
         let back_ends = BackEnds::start(config, &registry)?;
 
-        let logs = logs::start(&config.logs, &host, back_ends.logs.inlet(), stop)
+        let logs = logs::start(&config.logs, &host, back_ends.logs.inlet(), stop.clone())
             .await
             .context("the logs lane did not start")?;
+        let spans =
+            spans::start(&config.spans, Some(exemplars(&registry)), back_ends.spans.inlet(), stop.clone())
+                .await
+                .context("the spans lane did not start")?;
+        let signals =
+            Signals { traces: Some(Arc::new(spans::otlp::Traces(spans.intake()))), ..Signals::default() };
+        let otlp =
+            otlp::start(&config.otlp, signals, stop).await.context("the otlp receivers did not start")?;
         let metrics =
             metrics::Lane::start(&loaded, (Arc::clone(&registry), source), Some(log_line(&logs, &host)))?;
 
         let probe = probe(&back_ends, &metrics);
-        let scrape = crate::metrics::http::router(registry, back_ends.own_metrics());
+        let own = back_ends.own_metrics();
+        let remote_write =
+            remote_write::start(&config.remote_write, Arc::clone(&registry), Arc::clone(&own))?;
+        let scrape = crate::metrics::http::router(registry, own);
         let apis = Router::new().merge(scrape).merge(web::health::router(probe)).merge(back_ends.apis());
         let web = web::start(&config.web, apis)
             .await
             .with_context(|| format!("cannot listen on {}; change web.listen", config.web.listen))?;
         let replays = delivery::replays(Arc::clone(&back_ends.letters), back_ends.queues());
-        Ok(Agent { receiving, metrics, logs, back_ends, replays, web })
+        Ok(Agent { receiving, metrics, logs, spans, otlp, remote_write, back_ends, replays, web })
     }
 
     /// Where the HTTP port is.
@@ -74,7 +92,14 @@ impl Agent {
         // Fails only when every receiver has ended already.
         let _ = self.receiving.send(true);
         self.metrics.stop(left() / 2).await;
-        self.logs.stopped(left() / 2).await;
+        tokio::join!(
+            self.logs.stopped(left() / 2),
+            self.spans.stopped(left() / 2),
+            self.otlp.stopped(left() / 2)
+        );
+        if !self.remote_write.stop(left() / 2).await {
+            tracing::warn!("some samples were not written by the deadline; the next ones carry their totals");
+        }
         self.replays.abort();
         self.back_ends.stop(until).await;
         self.web.stop(left().min(Duration::from_secs(2))).await;
@@ -88,6 +113,12 @@ fn log_line(logs: &logs::Handle, host: &str) -> LogLineHook {
         // A full queue is counted by the intake; a datagram has nobody to tell.
         let _ = intake.line(line, logs::Source { host: Some(&host), ..logs::Source::default() });
     })
+}
+
+/// A span of the convention leaves its trace id on the timing that it explains.
+fn exemplars(registry: &Arc<Registry>) -> ExemplarHook {
+    let registry = Arc::clone(registry);
+    Arc::new(move |exemplar| registry.exemplar(exemplar))
 }
 
 fn probe(back_ends: &BackEnds, metrics: &metrics::Lane) -> Probe {
