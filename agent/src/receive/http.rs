@@ -34,6 +34,9 @@ pub fn serve(door: Door, router: Router, stop: watch::Receiver<bool>) -> JoinHan
         .max_concurrent_streams(128)
         .max_header_list_size(16 * 1024);
     let builder = Arc::new(builder);
+    let router = router.fallback(async move |uri: http::Uri| {
+        (StatusCode::NOT_FOUND, format!("nothing is received at {} here; this is {receiver}\n", uri.path()))
+    });
     listen::serve(door, stop, move |stream, peer, stop| {
         let app = App { receiver, access: Arc::clone(&access), router: router.clone(), peer };
         connection(Arc::clone(&builder), stream, app, stop)

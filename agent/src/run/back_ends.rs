@@ -120,12 +120,9 @@ impl BackEnds {
     pub(super) fn apis(&self) -> Router {
         let router = web::page::router(None);
         #[cfg(feature = "embedded")]
-        let router = {
-            let api = store::api::Api::new(Arc::clone(&self.events));
-            router
-                .merge(store::api::elasticsearch::router(api.clone()))
-                .merge(store::api::zipkin::router(api))
-        };
+        let router = router
+            .merge(store::api::router(Arc::clone(&self.events)))
+            .merge(store::api::prometheus::router(Arc::clone(&self.metrics)));
         router
     }
 

@@ -66,6 +66,9 @@ async fn spans(request: Request, intake: &Intake, budget: &Budget, limits: &Limi
             (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "1")], format!("{}\n", Refusal::Full))
                 .into_response()
         }
+        Ok(taken) if taken.nothing() => {
+            (StatusCode::BAD_REQUEST, format!("{}\n", taken.message)).into_response()
+        }
         Ok(taken) => match intake.durable(taken.ticket).await {
             Ok(()) => (StatusCode::ACCEPTED, taken.message).into_response(),
             Err(broken) => {

@@ -1,9 +1,12 @@
 //! Everything that needs the real binary or a real server, in one test binary.
 
+mod bad_input;
 mod command_line;
 mod delivery;
 mod fakes;
+mod first_light;
 mod fuzz_smoke;
+mod outage;
 mod remote_write;
 mod statsd_corpus;
 mod support;

@@ -31,6 +31,13 @@ pub struct Taken {
     pub message: String,
 }
 
+impl Taken {
+    /// Whether all there was has been refused.
+    pub fn nothing(&self) -> bool {
+        self.rejected > 0 && self.ticket == Ticket::default()
+    }
+}
+
 /// Why a lane took nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {

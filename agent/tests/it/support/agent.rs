@@ -97,9 +97,10 @@ impl Ports {
             "data_dir: {dir}\n\
              web: {{listen: '127.0.0.1:{}'}}\n\
              metrics: {{listen_udp: '127.0.0.1:{statsd}', listen_tcp: '127.0.0.1:{statsd}'}}\n\
-             logs: {{tcp: '127.0.0.1:{logs}', udp: '127.0.0.1:{logs}'}}\n\
-             otlp: {{http: '127.0.0.1:{}', grpc: ''}}\n\
-             zipkin_receiver: {{listen: '127.0.0.1:{}'}}\n{more}\n",
+             logs: {{tcp: {{listen: '127.0.0.1:{logs}'}}, udp: {{listen: '127.0.0.1:{logs}'}}, http: {{listen: off}}}}\n\
+             otlp: {{http: {{listen: '127.0.0.1:{}'}}, grpc: {{listen: off}}}}\n\
+             spans: {{zipkin: {{listen: '127.0.0.1:{}'}}}}\n\
+             {more}\n",
             self.web,
             self.otlp,
             self.zipkin,

@@ -81,7 +81,7 @@ export function Logs({ params, every, stamp }) {
 function Results({ hits, total, chart, facets, text, size, from, to }) {
   return html`
     <p class="note" aria-live="polite">${short(total)} records</p>
-    <${Chart} series=${chart} bars stack height=${90} label="records by level" from=${from} to=${to} />
+    <${Chart} series=${chart} bars stack legend=${false} height=${110} label="records by level" from=${from} to=${to} />
     <div class="with-side">
       <aside aria-label="Most frequent values">${facets.filter((f) => f.buckets.length).map((facet) => html`
         <h3>${facet.field}</h3><ul>${facet.buckets.map((bucket) => html`<li>

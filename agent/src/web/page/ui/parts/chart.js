@@ -27,7 +27,7 @@ function stacked(data) {
  * props: series [{ label, points: [[s, v]], colour? }], unit (value → text), height, label, bars, stack,
  * marks [{ at: ms, text }] for deploys, from/to in ms so that gaps at the ends show.
  */
-export function Chart({ series, unit = short, height = 180, label, bars, stack, marks = [], from, to }) {
+export function Chart({ series, unit = short, height = 180, label, bars, stack, legend = true, marks = [], from, to }) {
   const box = useRef(null);
   const [table, setTable] = useState(false);
   const lines = series.slice(0, 40);
@@ -57,7 +57,7 @@ export function Chart({ series, unit = short, height = 180, label, bars, stack, 
     const chart = new uPlot({
       width: box.current.clientWidth || 400,
       height,
-      legend: { show: lines.length > 1 && lines.length <= 12, live: true },
+      legend: { show: legend && lines.length > 1 && lines.length <= 12, live: true },
       cursor: { drag: { x: true, y: false, setScale: false }, focus: { prox: 16 } },
       scales: { x: { time: true, range: from && to ? [from / 1000, to / 1000] : undefined }, y: { range: (u, low, high) => [Math.min(0, low ?? 0), (high || 1) * 1.08] } },
       axes: [axis, { ...axis, size: 62, values: (u, ticks) => ticks.map((v) => unit(v)) }],
