@@ -17,6 +17,8 @@ use crate::demo;
 use crate::export::dead_letters;
 use crate::metrics::explain;
 use crate::run::{self, Agent};
+#[cfg(feature = "embedded")]
+use crate::store;
 use crate::telemetry;
 
 /// Something in the command line or the configuration is wrong (sysexits.h EX_USAGE).
@@ -45,6 +47,9 @@ enum Command {
     Health(Target),
     /// List, show, replay or drop what a back end refused for good
     Dlq(Dlq),
+    /// Show, prune or export what the embedded store holds
+    #[cfg(feature = "embedded")]
+    Store(Store),
     /// Run the agent with a sample service and its traffic, on the embedded store
     #[cfg(feature = "demo")]
     Demo(demo::Args),
@@ -74,6 +79,16 @@ struct Explain {
     config: Option<PathBuf>,
     #[command(flatten)]
     args: explain::Args,
+}
+
+#[cfg(feature = "embedded")]
+#[derive(Debug, clap::Args)]
+struct Store {
+    /// The configuration file of the agent whose store is meant
+    #[arg(long, short, value_name = "FILE", env = "SIGHTLINE_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    args: store::command::Args,
 }
 
 #[derive(Debug, clap::Args)]
@@ -136,6 +151,13 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             let config = config::load(dlq.config.as_deref(), &ProcessEnv)?.settings;
             let folder = config.data_dir.join("dead_letters");
             dead_letters::cli::main(&dlq.args, &folder, &config.dead_letters, &mut std::io::stdout().lock())?;
+        }
+        #[cfg(feature = "embedded")]
+        Command::Store(asked) => {
+            let config = config::load(asked.config.as_deref(), &ProcessEnv)?.settings;
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            let (folder, now) = (config.data_dir.join("store"), now.as_millis() as i64);
+            store::command::main(&asked.args, &folder, &config.store, now, &mut std::io::stdout().lock())?;
         }
         #[cfg(feature = "demo")]
         Command::Demo(args) => {
