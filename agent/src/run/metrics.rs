@@ -47,6 +47,9 @@ impl Lane {
         log_line: Option<LogLineHook>,
     ) -> anyhow::Result<Self> {
         let mut settings = loaded.settings.metrics.clone();
+        if settings.state.as_os_str().is_empty() {
+            settings.state = loaded.settings.data_dir.join("counters.state");
+        }
         let handle = loop {
             let hooks = Hooks { log_line: log_line.clone() };
             match metrics::start(&settings, Arc::clone(&registry), hooks) {

@@ -8,7 +8,7 @@ mod samples;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 use axum::Router;
@@ -19,7 +19,7 @@ use self::back_ends::BackEnds;
 pub(crate) use self::metrics::source as mapping_source;
 use crate::config::{Config, Loaded};
 use crate::export::remote_write;
-use crate::hooks::{ExemplarHook, LogLineHook};
+use crate::hooks::{ExemplarHook, LogLineHook, OtlpMetricsHook};
 use crate::metrics::Registry;
 use crate::receive::otlp::{self, Signals};
 use crate::web::health::{Check, Probe};
@@ -119,6 +119,15 @@ fn log_line(logs: &logs::Handle, host: &str) -> LogLineHook {
 fn exemplars(registry: &Arc<Registry>) -> ExemplarHook {
     let registry = Arc::clone(registry);
     Arc::new(move |exemplar| registry.exemplar(exemplar))
+}
+
+/// OTLP's data points become series.
+fn otlp_metrics(registry: &Arc<Registry>) -> OtlpMetricsHook {
+    let registry = Arc::clone(registry);
+    Arc::new(move |request| {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        crate::metrics::otlp::ingest(&registry, request, now)
+    })
 }
 
 fn probe(back_ends: &BackEnds, metrics: &metrics::Lane) -> Probe {
