@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
@@ -15,7 +16,8 @@ use crate::config::{self, Config, Loaded, ProcessEnv};
 #[cfg(feature = "demo")]
 use crate::demo;
 use crate::export::dead_letters;
-use crate::metrics::explain;
+use crate::metrics::statsd_exporter::{self, Task};
+use crate::metrics::{explain, testing};
 use crate::run::{self, Agent};
 #[cfg(feature = "embedded")]
 use crate::store;
@@ -41,6 +43,11 @@ enum Command {
     Check(Check),
     /// Give Elasticsearch and Kibana what the stack needs: templates, retention, users, data views, dashboards
     Setup(crate::setup::Args),
+    /// Run the expectations that stand beside the rules in a configuration (`tests:`)
+    Test(Check),
+    /// Stand in for statsd_exporter, with its own flags and ports
+    #[command(name = "statsd-exporter")]
+    StatsdExporter(Box<statsd_exporter::Args>),
     /// Say what a StatsD name becomes, and which rule decides it
     Explain(Explain),
     /// Ask a running agent whether it is ready; exit 0 if it is
@@ -140,6 +147,23 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             telemetry::install_log("info,tantivy=warn");
             runtime()?.block_on(serve(loaded))?;
         }
+        Command::Test(asked) => {
+            let config = config::load(Some(&asked.config), &ProcessEnv)?.settings;
+            let rules = run::mapping_source(&config.metrics, &config.mapping).read();
+            let rules = rules.map_err(|note| anyhow::anyhow!("{note}"))?;
+            let cases = &config.tests.metrics;
+            if !testing::main(&config.metrics, &rules, cases, &mut std::io::stdout().lock())? {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        Command::StatsdExporter(args) => match statsd_exporter::task(&args)? {
+            Task::Print(text) => say(&text),
+            Task::Serve(plan) => {
+                telemetry::install_log(plan.log_level.as_str());
+                telemetry::install_metrics();
+                runtime()?.block_on(statsd_exporter::run(&plan, Arc::new(telemetry::render)))?;
+            }
+        },
         Command::Explain(explain) => {
             let config = config::load(explain.config.as_deref(), &ProcessEnv)?.settings;
             let rules = run::mapping_source(&config.metrics, &config.mapping).read();

@@ -27,6 +27,8 @@ pub struct Config {
     pub metrics: metrics::Settings,
     /// Mapping rules of statsd_exporter's kind, here instead of in a file of their own (`metrics.mapping`).
     pub mapping: File,
+    /// Expectations for `sightline test`.
+    pub tests: Tests,
     /// The logs lane: lines in, records out.
     pub logs: logs::Settings,
     /// The spans lane: Zipkin's own receiver, and which spans are kept.
@@ -48,6 +50,15 @@ pub struct Config {
     pub store: store::Settings,
 }
 
+/// What the rules are expected to do, written beside them.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tests {
+    /// StatsD lines and the series that they become.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<metrics::testing::Case>,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -55,6 +66,7 @@ impl Default for Config {
             web: web::Settings::default(),
             metrics: metrics::Settings::default(),
             mapping: File::default(),
+            tests: Tests::default(),
             logs: logs::Settings::default(),
             spans: spans::Settings::default(),
             otlp: otlp::Settings::default(),

@@ -25,8 +25,6 @@ pub struct Settings {
     pub search_timeout: Span,
     /// Field names that one index may have of its own; values of further fields are found by word only. Default: 2000.
     pub max_fields: usize,
-    /// The store of metrics.
-    pub metrics: super::metrics::settings::Settings,
 }
 
 /// Retention of one kind of record. Whole parts are dropped, oldest first.
@@ -53,7 +51,6 @@ impl Default for Settings {
             commit_interval: Span(std::time::Duration::from_millis(500)),
             search_timeout: Span::secs(10),
             max_fields: 2000,
-            metrics: super::metrics::settings::Settings::default(),
         }
     }
 }
