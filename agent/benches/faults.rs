@@ -4,7 +4,12 @@
 //!
 //! `cargo bench --features crash-points --bench faults -- [--records 200000] [--only WORD]`. It fails if a row
 //! shows a loss that the books do not.
-
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a bench that cannot go on has nothing to measure"
+)]
 #![allow(clippy::print_stdout, reason = "it prints its table")]
 #![allow(dead_code, reason = "the fakes are shared with the tests")]
 

@@ -4,7 +4,12 @@
 //! `cargo bench --bench logs -- [--records 1000000] [--rounds 3] [--delivery]`. By default the real agent takes
 //! 400-byte JSON lines over four TCP connections; `--delivery` leaves the receiver out and measures queue, pump
 //! and exporter alone, in a process of their own.
-
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a bench that cannot go on has nothing to measure"
+)]
 #![allow(clippy::print_stdout, reason = "it prints its table")]
 
 mod lane;

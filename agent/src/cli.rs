@@ -211,7 +211,10 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
 async fn serve(loaded: Loaded<Config>) -> anyhow::Result<()> {
     let agent = Agent::start(loaded).await?;
     tracing::info!(web = %agent.web(), version = env!("CARGO_PKG_VERSION"), "sightline is running");
-    run::asked_to_stop().await;
+    tokio::select! {
+        () = run::asked_to_stop() => {}
+        () = run::on_hangup(|| agent.reload()) => {}
+    }
     tracing::info!("stopping: draining what was received");
     agent.stop(DRAIN).await;
     tracing::info!("stopped");

@@ -3,6 +3,12 @@
 //! Run with `cargo bench -p sightline-instrument`. Buffers are emptied between batches, so that what is measured is
 //! acceptance and not refusal. The stock parts: cadence formatting into a sink that throws away, and the compact
 //! formatter of tracing-subscriber writing to nowhere.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a bench that cannot go on has nothing to measure"
+)]
 
 use axum::body::Body;
 use cadence::prelude::*;

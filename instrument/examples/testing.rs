@@ -1,4 +1,10 @@
 //! Testing what a service emits: no collector, no clock, no global state.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on has failed"
+)]
 
 use axum::body::{Body, to_bytes};
 use axum::http::Request;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use super::reload::{self, Reload};
 use crate::config::{Config, Loaded};
 use crate::hooks::LogLineHook;
 use crate::metrics::mapping::file::File;
@@ -16,8 +17,8 @@ use crate::web::health::Check;
 
 /// The running lane, and where its rules come from.
 pub(super) struct Lane {
-    pub(super) registry: Arc<Registry>,
-    pub(super) source: Source,
+    registry: Arc<Registry>,
+    source: Source,
     handle: Handle,
 }
 
@@ -71,6 +72,11 @@ impl Lane {
             }
         };
         Ok(Lane { registry, source, handle })
+    }
+
+    /// Reads the rules again when called.
+    pub(super) fn reloader(&self) -> Reload {
+        reload::new(Arc::clone(&self.registry), self.source.clone())
     }
 
     /// What `/-/ready` says of the receivers.

@@ -3,6 +3,7 @@
 mod back_ends;
 mod delivery;
 mod metrics;
+mod reload;
 #[cfg(feature = "embedded")]
 mod samples;
 
@@ -17,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use self::back_ends::BackEnds;
 pub(crate) use self::metrics::source as mapping_source;
+use self::reload::Reload;
 use crate::config::{Config, Loaded};
 use crate::export::remote_write;
 use crate::hooks::{ExemplarHook, LogLineHook, OtlpMetricsHook};
@@ -27,6 +29,7 @@ use crate::{logs, spans, telemetry, web};
 
 /// A running agent.
 pub struct Agent {
+    reload: Reload,
     receiving: watch::Sender<bool>,
     metrics: metrics::Lane,
     logs: logs::Handle,
@@ -55,8 +58,11 @@ impl Agent {
             spans::start(&config.spans, Some(exemplars(&registry)), back_ends.spans.inlet(), stop.clone())
                 .await
                 .context("the spans lane did not start")?;
-        let signals =
-            Signals { traces: Some(Arc::new(spans::otlp::Traces(spans.intake()))), ..Signals::default() };
+        let signals = Signals {
+            traces: Some(Arc::new(spans::otlp::Traces(spans.intake()))),
+            metrics: Some(Arc::new(otlp::metrics::Metrics(otlp_metrics(&registry)))),
+            ..Signals::default()
+        };
         let otlp =
             otlp::start(&config.otlp, signals, stop).await.context("the otlp receivers did not start")?;
         let metrics =
@@ -67,12 +73,17 @@ impl Agent {
         let remote_write =
             remote_write::start(&config.remote_write, Arc::clone(&registry), Arc::clone(&own))?;
         let scrape = crate::metrics::http::router(registry, own);
-        let apis = Router::new().merge(scrape).merge(web::health::router(probe)).merge(back_ends.apis());
+        let reload = metrics.reloader();
+        let apis = Router::new()
+            .merge(reload::router(reload.clone()))
+            .merge(scrape)
+            .merge(web::health::router(probe))
+            .merge(back_ends.apis());
         let web = web::start(&config.web, apis)
             .await
             .with_context(|| format!("cannot listen on {}; change web.listen", config.web.listen))?;
         let replays = delivery::replays(Arc::clone(&back_ends.letters), back_ends.queues());
-        Ok(Agent { receiving, metrics, logs, spans, otlp, remote_write, back_ends, replays, web })
+        Ok(Agent { reload, receiving, metrics, logs, spans, otlp, remote_write, back_ends, replays, web })
     }
 
     /// Where the HTTP port is.
@@ -83,6 +94,12 @@ impl Agent {
     /// What the HTTP port asks for beyond loopback.
     pub fn token(&self) -> Option<&str> {
         self.web.token.as_deref()
+    }
+
+    /// Reads the mapping rules again; on a mistake the rules in force stay.
+    pub fn reload(&self) {
+        // It has been logged and counted where it happened.
+        let _ = (self.reload)();
     }
 
     /// Stops receiving, delivers what it can within `deadline`, and ends. What could not be delivered stays on disk.
@@ -147,6 +164,15 @@ fn host_name() -> String {
         .map(|name| name.trim().to_owned())
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// Runs `reload` at each SIGHUP, for ever.
+pub async fn on_hangup(reload: impl Fn()) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return std::future::pending().await };
+    while hangup.recv().await.is_some() {
+        reload();
+    }
 }
 
 /// Returns when somebody asks this process to end: Ctrl-C or SIGTERM.

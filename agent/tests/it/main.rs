@@ -1,4 +1,10 @@
 //! Everything that needs the real binary or a real server, in one test binary.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on has failed"
+)]
 
 mod bad_input;
 mod command_line;

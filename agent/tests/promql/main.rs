@@ -2,6 +2,12 @@
 //!
 //! The format is Prometheus' (`load`, `eval instant at`, `eval range from … to … step`, `expect`). Its files are not
 //! part of this repository; the folder `shared/promqltest` beside the checkout is read when it exists.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on has failed"
+)]
 mod against_prometheus;
 mod compare;
 mod histogram;

@@ -1,4 +1,10 @@
 //! The routes, and what they make the service say.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on has failed"
+)]
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};

@@ -1,4 +1,10 @@
 //! What a service's requests emit, seen from outside of the crate.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on has failed"
+)]
 
 mod downstream;
 mod goldens;
