@@ -127,7 +127,7 @@ async fn table(records: u64, only: &str) -> u32 {
             bytes[at] ^= 4;
         }),
         ("a block zeroed in each segment", |bytes| {
-            let at = bytes.len() / 2 & !4095;
+            let at = (bytes.len() / 2) & !4095;
             let end = (at + 4096).min(bytes.len());
             bytes[at..end].fill(0);
         }),

@@ -97,16 +97,16 @@ impl Span {
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = self.0.as_millis();
-        if self.0.subsec_nanos() % 1_000_000 != 0 {
+        if !self.0.subsec_nanos().is_multiple_of(1_000_000) {
             write!(f, "{}ns", self.0.as_nanos())
-        } else if ms % 1000 != 0 {
+        } else if !ms.is_multiple_of(1000) {
             write!(f, "{ms}ms")
         } else {
             let s = ms / 1000;
             match () {
-                () if s > 0 && s % 86_400 == 0 => write!(f, "{}d", s / 86_400),
-                () if s > 0 && s % 3600 == 0 => write!(f, "{}h", s / 3600),
-                () if s > 0 && s % 60 == 0 => write!(f, "{}m", s / 60),
+                () if s > 0 && s.is_multiple_of(86_400) => write!(f, "{}d", s / 86_400),
+                () if s > 0 && s.is_multiple_of(3600) => write!(f, "{}h", s / 3600),
+                () if s > 0 && s.is_multiple_of(60) => write!(f, "{}m", s / 60),
                 () => write!(f, "{s}s"),
             }
         }

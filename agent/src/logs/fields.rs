@@ -523,6 +523,6 @@ mod tests {
         assert_eq!(keys.len(), before);
         assert_eq!(name(Slot::Service), "service.name");
         assert_eq!(name(Slot::UserAgent), "user_agent.original");
-        assert!(SLOTS < 64);
+        const { assert!(SLOTS < 64) };
     }
 }

@@ -11,8 +11,7 @@ const SANE: std::ops::Range<i64> = 365 * DAY * SECOND..7_258_118_400 * SECOND;
 /// Whether `text` is already what `@timestamp` should be: `2026-11-24T01:02:03.456Z`, in a sane year.
 pub fn is_canonical(text: &[u8]) -> bool {
     let n = text.len();
-    n >= 20
-        && n <= 30
+    (20..=30).contains(&n)
         && text[n - 1] == b'Z'
         && text[10] == b'T'
         && (n == 20 || (n > 21 && text[19] == b'.'))

@@ -19,7 +19,7 @@ const CLIENTS: [&str; 5] = ["198.51.100.7", "198.51.100.23", "203.0.113.5", "203
 pub(crate) async fn send(service: SocketAddr, rate: f64) {
     let rate = rate.clamp(0.0, MOST);
     // Also refuses what is not a number.
-    if !(rate > 0.0) {
+    if rate.is_nan() || rate <= 0.0 {
         return;
     }
     let Ok(client) = Client::builder().timeout(Duration::from_secs(10)).build() else { return };

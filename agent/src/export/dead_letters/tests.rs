@@ -82,8 +82,8 @@ async fn a_replay_enqueues_each_chosen_letter_once_and_the_books_balance() {
         Choice { numbers: [1, 3].into(), lane: Some("dlq-replay".into()), reason: Some("dynamic".into()) };
     assert_eq!(letters.request_replay(&chosen).unwrap(), 2);
     assert_eq!(letters.request_replay(&chosen).unwrap(), 0, "they are dead no longer");
-    assert_eq!(letters.replay_into(&[queue.clone()]).await.unwrap(), 2);
-    assert_eq!(letters.replay_into(&[queue.clone()]).await.unwrap(), 0);
+    assert_eq!(letters.replay_into(std::slice::from_ref(&queue)).await.unwrap(), 2);
+    assert_eq!(letters.replay_into(std::slice::from_ref(&queue)).await.unwrap(), 0);
 
     let batch = queue.reader().next_batch(10, 1 << 20).unwrap();
     let seen: Vec<&[u8]> = batch.entries.iter().map(|entry| &entry.payload[..]).collect();

@@ -88,7 +88,7 @@ impl Fake {
             // A name whose change was not forced may be there or not.
             let survives = match (&now, &forced) {
                 (Some(a), Some(b)) if Arc::ptr_eq(a, b) => Some(a.clone()),
-                _ if keep() % 2 == 0 => now,
+                _ if keep().is_multiple_of(2) => now,
                 _ => forced,
             };
             let Some(file) = survives else {

@@ -163,11 +163,17 @@ fn scope_spans(
                 match field? {
                     (1, name) if !name.bytes()?.is_empty() => {
                         let name = name.bytes()?;
-                        scratch.add(b"otel.scope.name", |out| Ok(text(out, name)))?;
+                        scratch.add(b"otel.scope.name", |out| {
+                            text(out, name);
+                            Ok(())
+                        })?;
                     }
                     (2, version) if !version.bytes()?.is_empty() => {
                         let version = version.bytes()?;
-                        scratch.add(b"otel.scope.version", |out| Ok(text(out, version)))?;
+                        scratch.add(b"otel.scope.version", |out| {
+                            text(out, version);
+                            Ok(())
+                        })?;
                     }
                     _ => {}
                 }

@@ -88,7 +88,7 @@ impl Fields {
         );
         let order = builder.add_u64_field(ORDER, FAST);
         let id = builder.add_text_field("_id", STRING | STORED);
-        let stream = builder.add_text_field(STREAM, TextOptions::from(STRING | STORED).set_fast("raw"));
+        let stream = builder.add_text_field(STREAM, (STRING | STORED).set_fast("raw"));
         let message = builder.add_text_field(field::MESSAGE, positions.clone());
         let error_message = builder.add_text_field(field::ERROR_MESSAGE, positions.clone());
         let stack = builder.add_text_field(field::ERROR_STACK, positions.clone());

@@ -219,7 +219,7 @@ impl Lane {
                 Some(hits) => best.extend(hits.into_iter().map(|(key, address)| (key, number, address))),
                 None => found.failed += 1,
             }
-            best.sort_by(|a, b| b.0.cmp(&a.0));
+            best.sort_by_key(|one| std::cmp::Reverse(one.0));
             best.truncate(wanted);
         }
         for (key, number, address) in best.into_iter().skip(search.offset) {

@@ -147,7 +147,7 @@ impl Evaluator<'_> {
             if param.is_nan() {
                 return exec("Parameter value is NaN");
             }
-            if *param >= 9.223_372_036_854_775_8e18 || *param <= -9.223_372_036_854_775_8e18 {
+            if *param >= 9.223_372_036_854_776e18 || *param <= -9.223_372_036_854_776e18 {
                 return exec(format!("Scalar value {} overflows int64", format::short(*param)));
             }
             if *param < 1.0 {

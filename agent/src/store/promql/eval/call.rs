@@ -31,7 +31,7 @@ impl Evaluator<'_> {
                 let values = self.scalar(&args[0], grid)?.into_iter().map(Sample::Float).collect();
                 Ok(Value::Vector(vec![Series { labels: Labels::default(), drop_name: false, values }]))
             }
-            "scalar" => self.to_scalar(&args[0], grid),
+            "scalar" => self.scalar_of(&args[0], grid),
             "min_of" | "max_of" => {
                 let (a, b) = (self.scalar(&args[0], grid)?, self.scalar(&args[1], grid)?);
                 let pick = |(a, b): (f64, f64)| match name {
@@ -101,7 +101,7 @@ impl Evaluator<'_> {
     }
 
     /// The one value of a vector with one series; NaN otherwise. Histograms do not count.
-    fn to_scalar(&mut self, arg: &Expr, grid: Grid) -> Result<Value, Error> {
+    fn scalar_of(&mut self, arg: &Expr, grid: Grid) -> Result<Value, Error> {
         let series = self.vector(arg, grid)?;
         let at = |i: usize| {
             let mut present = series.iter().filter_map(|s| s.values[i].float());
