@@ -10,6 +10,7 @@ pub struct Draft {
     edits: Vec<Edit>,
     patch: Vec<u8>,
     extra: Vec<u8>,
+    renamed: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +27,18 @@ impl Draft {
         self.edits.clear();
         self.patch.clear();
         self.extra.clear();
+        self.renamed = false;
+    }
+
+    /// Gives the member whose key stands at `range` another one. Whether that is taken shows only in the end.
+    pub fn rename(&mut self, range: (u32, u32), write: impl FnOnce(&mut Vec<u8>)) {
+        self.renamed = true;
+        self.replace(range, write);
+    }
+
+    /// Whether a key was given away that another member might have, too.
+    pub fn is_renamed(&self) -> bool {
+        self.renamed
     }
 
     /// Puts what `write` appends in the place of `range` of the line. Places must not overlap.
@@ -37,6 +50,7 @@ impl Draft {
 
     /// Adds a member whose value `write` appends as JSON.
     pub fn add(&mut self, key: &str, write: impl FnOnce(&mut Vec<u8>)) {
+        self.renamed |= key.starts_with("labels.");
         self.extra.extend_from_slice(b",\"");
         json::escape(&mut self.extra, key.as_bytes());
         self.extra.extend_from_slice(b"\":");

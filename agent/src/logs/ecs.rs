@@ -423,7 +423,7 @@ impl<'a> Work<'a> {
         } else if let Some(own) = self.own(Slot::SourceIp).filter(|own| own.top) {
             let address = own.member.plain(self.line).and_then(ids::address);
             if address.is_none() && own.member.kind != Json::Null {
-                self.draft.replace(own.member.key, |out| out.extend_from_slice(b"source.address"));
+                self.draft.rename(own.member.key, |out| out.extend_from_slice(b"source.address"));
             }
         }
     }
@@ -465,7 +465,7 @@ impl<'a> Work<'a> {
                     self.set(Slot::Duration, f::EVENT_DURATION, |out| json::integer(out, nanos));
                 }
             } else if best.top && best.member.kind != Json::Number {
-                self.draft.replace(best.member.key, |out| out.extend_from_slice(b"labels.event.duration"));
+                self.draft.rename(best.member.key, |out| out.extend_from_slice(b"labels.event.duration"));
             }
         }
         if let Some(own) = self.own(Slot::Labels)
@@ -503,7 +503,7 @@ impl<'a> Work<'a> {
             };
             let taken = self.ecs.noted.iter().any(|n| n.field.key == to && n.top)
                 || scan.members.iter().any(|m| m.key(self.line) == to.as_bytes());
-            self.draft.replace(member.key, |out| {
+            self.draft.rename(member.key, |out| {
                 if taken {
                     out.extend_from_slice(b"labels.");
                     out.extend_from_slice(field.key.as_bytes());
@@ -522,7 +522,7 @@ impl<'a> Work<'a> {
                 if fields::find(&key[..dot]).is_some_and(|f| f.object.is_some()) {
                     continue;
                 }
-                self.draft.replace((parent.key.1, parent.key.1), |out| out.extend_from_slice(b".value"));
+                self.draft.rename((parent.key.1, parent.key.1), |out| out.extend_from_slice(b".value"));
             }
         }
     }

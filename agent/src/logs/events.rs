@@ -7,10 +7,16 @@ const LANE: &str = "logs";
 
 /// A batch went into the queue.
 pub fn received(batch: &Batch) {
-    door::received(LANE, batch.payloads.len() as u64);
-    for (what, count) in
-        [("unparsed", batch.unparsed), ("repaired", batch.repaired), ("stream_overflow", batch.overflowed)]
-    {
+    door::received(LANE, batch.payloads.len() as u64 + batch.dropped);
+    if batch.dropped > 0 {
+        door::dropped(LANE, "rule", batch.dropped);
+    }
+    for (what, count) in [
+        ("unparsed", batch.unparsed),
+        ("redacted", batch.redacted),
+        ("repaired", batch.repaired),
+        ("stream_overflow", batch.overflowed),
+    ] {
         if count > 0 {
             metrics::counter!("sightline_logs_noted_total", "what" => what).increment(count);
         }

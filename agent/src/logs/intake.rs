@@ -92,10 +92,10 @@ impl Intake {
 
     /// Enqueues a finished batch; an empty one is always taken.
     pub(super) fn enqueue(&self, batch: &Batch) -> Result<Ticket, Full> {
-        if batch.payloads.is_empty() {
-            return Ok(Ticket::default());
-        }
-        let ticket = self.inner.sink.append(&batch.payloads.slices())?;
+        let ticket = match batch.payloads.is_empty() {
+            true => Ticket::default(),
+            false => self.inner.sink.append(&batch.payloads.slices())?,
+        };
         events::received(batch);
         Ok(ticket)
     }

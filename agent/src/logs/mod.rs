@@ -17,18 +17,23 @@ pub mod envelope;
 pub mod events;
 pub mod fields;
 pub mod framing;
+pub mod grok;
 pub mod id;
 pub mod ids;
 pub mod intake;
 pub mod labels;
 pub mod level;
 pub mod normalise;
+pub mod otlp;
 pub mod receive;
 pub mod record;
+pub mod redact;
+pub mod rules;
 pub mod scan;
 pub mod settings;
 pub mod stream;
 pub mod syslog;
+pub mod testing;
 pub mod timestamp;
 
 pub use intake::{Busy, Intake};
@@ -44,6 +49,9 @@ pub enum StartError {
     /// A certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// A record rule or a pattern for secrets is wrong.
+    #[error("{0}")]
+    Rule(String),
 }
 
 /// The lane at work.
@@ -67,16 +75,22 @@ impl Handle {
     }
 }
 
-/// The rules of `settings` and an entrance to `sink`, without any receiver.
-pub fn intake(settings: &Settings, sink: Arc<dyn Sink>) -> Intake {
-    let policy = record::Policy {
+/// The entrance that `settings` describe in front of `sink`, without any receiver. The error names the wrong rule.
+pub fn intake(settings: &Settings, sink: Arc<dyn Sink>) -> Result<Intake, String> {
+    Ok(Intake::new(policy(settings)?, sink, settings.max_line.as_usize()))
+}
+
+fn policy(settings: &Settings) -> Result<record::Policy, String> {
+    let redactor = redact::Redactor::new(&settings.redact).map_err(|e| format!("logs.redact: {e}"))?;
+    Ok(record::Policy {
+        rules: rules::Rules::new(&settings.rules)?,
+        redactor,
         environment: settings.environment.clone(),
         max_fields: settings.max_fields,
         syslog: settings.syslog,
         streams: stream::Streams::new(settings.max_streams),
         ids: id::Ids::new(fastrand::u64(..)),
-    };
-    Intake::new(policy, sink, settings.max_line.as_usize())
+    })
 }
 
 /// Starts the receivers that `settings` name. `host` is this machine's name.
@@ -86,7 +100,7 @@ pub async fn start(
     sink: Arc<dyn Sink>,
     stop: watch::Receiver<bool>,
 ) -> Result<Handle, StartError> {
-    let intake = intake(settings, sink);
+    let intake = intake(settings, sink).map_err(StartError::Rule)?;
     let mut tasks = Vec::new();
     if let Some(listener) = listen::bind(&settings.tcp.listen, "logs.tcp.listen").await? {
         let door = Door {
@@ -101,6 +115,13 @@ pub async fn start(
     if let Some(socket) = receive::udp::bind(&settings.udp.listen, settings.udp.buffer)? {
         let access = Arc::new(settings.udp.access.clone());
         tasks.push(receive::udp::serve(socket, access, intake.clone(), host.to_owned(), stop.clone()));
+    }
+    if let Some(listener) = listen::bind(&settings.http.listen, "logs.http.listen").await? {
+        let (access, limits) = (Arc::new(settings.http.access.clone()), settings.http.limits.clone());
+        let router = receive::http::router(intake.clone(), host.to_owned(), limits.clone());
+        let tls = tls::acceptor(&settings.http.tls, "logs.http.tls", &[b"h2", b"http/1.1"])?;
+        let door = Door { receiver: "logs_http", listener, access, limits, tls };
+        tasks.push(crate::receive::http::serve(door, router, stop));
     }
     Ok(Handle { intake, tasks })
 }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde_json::{Map, Value};
+
 use sightline_instrument::wire::field;
 
 use super::draft::Draft;
@@ -9,6 +11,8 @@ use super::ecs::Ecs;
 use super::envelope::Envelope;
 use super::id::Ids;
 use super::normalise;
+use super::redact::Redactor;
+use super::rules::{Outcome, Rules};
 use super::scan::{Broken, Scan};
 use super::stream::{Kind, Streams, UNKNOWN};
 use super::syslog;
@@ -38,6 +42,10 @@ pub struct Policy {
     pub streams: Streams,
     /// Ids.
     pub ids: Ids,
+    /// Configured changes.
+    pub rules: Rules,
+    /// Secrets, unless that is switched off.
+    pub redactor: Option<Redactor>,
 }
 
 /// Finished records, and what had to be done to some of them.
@@ -51,6 +59,10 @@ pub struct Batch {
     pub overflowed: u64,
     /// How many needed repair to be a document that Elasticsearch takes.
     pub repaired: u64,
+    /// How many a rule dropped; they are not among the payloads.
+    pub dropped: u64,
+    /// How many held a secret.
+    pub redacted: u64,
 }
 
 impl Batch {
@@ -58,6 +70,7 @@ impl Batch {
     pub fn clear(&mut self) {
         self.payloads.clear();
         (self.unparsed, self.overflowed, self.repaired) = (0, 0, 0);
+        (self.dropped, self.redacted) = (0, 0);
     }
 }
 
@@ -116,21 +129,59 @@ impl Policy {
         batch: &mut Batch,
     ) -> Result<usize, Broken> {
         let end = scratch.scan.object(line, 0)?;
-        if scratch.scan.odd || scratch.scan.members.len() > self.max_fields {
-            let mut spare = std::mem::take(&mut scratch.spare);
-            let repaired = normalise::object(&line[..end], self.max_fields, &mut spare);
-            let done = repaired.and_then(|()| scratch.scan.object(&spare, 0));
-            if done.is_ok() {
-                batch.repaired += 1;
-                self.finish(&spare, source, now, id, scratch, batch);
+        let suspect = self.redactor.as_ref().is_some_and(|r| r.suspects(&line[..end]));
+        if suspect || !self.rules.is_empty() {
+            let mut record = serde_json::from_slice(&line[..end]).map_err(|_| Broken::Syntax)?;
+            match self.adjust(&mut record, batch) {
+                Outcome::Dropped => return Ok(end),
+                Outcome::Changed => {
+                    let text = serde_json::to_vec(&record).map_err(|_| Broken::Syntax)?;
+                    scratch.scan.object(&text, 0)?;
+                    return self.scanned(&text, source, now, id, scratch, batch).map(|()| end);
+                }
+                Outcome::Untouched => {}
             }
-            spare.clear();
-            spare.shrink_to(1 << 20);
-            scratch.spare = spare;
-            return done.map(|_| end);
         }
-        self.finish(&line[..end], source, now, id, scratch, batch);
-        Ok(end)
+        self.scanned(&line[..end], source, now, id, scratch, batch).map(|()| end)
+    }
+
+    /// Applies the rules, then removes secrets.
+    fn adjust(&self, record: &mut Map<String, Value>, batch: &mut Batch) -> Outcome {
+        let outcome = self.rules.apply(record);
+        if outcome == Outcome::Dropped {
+            batch.dropped += 1;
+        } else if self.redactor.as_ref().is_some_and(|redactor| redactor.record(record)) {
+            batch.redacted += 1;
+            return Outcome::Changed;
+        }
+        outcome
+    }
+
+    /// Finishes an object that `scratch.scan` has just read, over the slow road if it must be.
+    fn scanned(
+        &self,
+        object: &[u8],
+        source: Source<'_>,
+        now: Nanos,
+        id: Option<&str>,
+        scratch: &mut Scratch,
+        batch: &mut Batch,
+    ) -> Result<(), Broken> {
+        if !scratch.scan.odd && scratch.scan.members.len() <= self.max_fields {
+            self.finish(object, source, now, id, scratch, batch);
+            return Ok(());
+        }
+        let mut spare = std::mem::take(&mut scratch.spare);
+        let repaired = normalise::object(object, self.max_fields, &mut spare);
+        let done = repaired.and_then(|()| scratch.scan.object(&spare, 0)).map(|_| ());
+        if done.is_ok() {
+            batch.repaired += 1;
+            self.finish(&spare, source, now, id, scratch, batch);
+        }
+        spare.clear();
+        spare.shrink_to(1 << 20);
+        scratch.spare = spare;
+        done
     }
 
     fn finish(
@@ -147,25 +198,51 @@ impl Policy {
         ecs.understand(object, scan, source, &self.environment, now, draft);
         let start = ecs.start;
         self.head(&ecs.service, ecs.kind, &ecs.environment, now, id, batch);
+        let from = batch.payloads.bytes.len();
         draft.write(&object[start..], start, &mut batch.payloads.bytes);
+        if draft.is_renamed() {
+            unique(scan, &mut batch.payloads.bytes, from);
+        }
         batch.payloads.end();
     }
 
     /// A line that is no JSON object.
     fn plain(&self, line: &[u8], source: Source<'_>, now: Nanos, scratch: &mut Scratch, batch: &mut Batch) {
+        if !self.rules.is_empty() {
+            let text = String::from_utf8_lossy(line).into_owned();
+            let mut record: Map<String, Value> =
+                [(field::MESSAGE.to_owned(), text.into())].into_iter().collect();
+            match self.rules.apply(&mut record) {
+                Outcome::Dropped => {
+                    batch.dropped += 1;
+                    return;
+                }
+                // What a rule has made an object of is no longer a plain line.
+                Outcome::Changed => {
+                    self.redactor.as_ref().map(|redactor| redactor.record(&mut record));
+                    if let Ok(text) = serde_json::to_vec(&record)
+                        && scratch.scan.object(&text, 0).is_ok()
+                        && self.scanned(&text, source, now, None, scratch, batch).is_ok()
+                    {
+                        return;
+                    }
+                }
+                Outcome::Untouched => {}
+            }
+        }
         if self.syslog {
             let mut spare = std::mem::take(&mut scratch.spare);
             spare.clear();
-            let parsed = syslog::to_json(line, now, &mut spare)
-                && scratch.scan.object(&spare, 0).is_ok_and(|_| !scratch.scan.odd);
-            if parsed {
-                self.finish(&spare, source, now, None, scratch, batch);
-            }
+            let parsed = syslog::to_json(line, now, &mut spare);
+            let parsed = parsed && self.object(&spare, source, now, None, scratch, batch).is_ok();
             scratch.spare = spare;
             if parsed {
                 return;
             }
         }
+        let clean = self.redactor.as_ref().filter(|redactor| redactor.suspects(line));
+        let clean = clean.and_then(|redactor| Some(redactor.text(std::str::from_utf8(line).ok()?)));
+        let line = clean.as_deref().map_or(line, str::as_bytes);
         batch.unparsed += 1;
         let service = source.service.unwrap_or(UNKNOWN);
         self.head(service.as_bytes(), Kind::Unparsed, self.environment.as_bytes(), now, None, batch);
@@ -221,6 +298,17 @@ impl Policy {
         batch.payloads.bytes.push(id.len() as u8);
         batch.payloads.bytes.extend_from_slice(id);
         debug_assert!(Envelope::decode(&batch.payloads.bytes[from..]).is_some());
+    }
+}
+
+/// Writes the document at `from` anew if a key stands twice in it since a member was renamed.
+fn unique(scan: &mut Scan, bytes: &mut Vec<u8>, from: usize) {
+    if scan.object(bytes, from).is_ok() && scan.odd {
+        let mut clean = Vec::new();
+        if normalise::object(&bytes[from..], usize::MAX, &mut clean).is_ok() {
+            bytes.truncate(from);
+            bytes.extend_from_slice(&clean);
+        }
     }
 }
 

@@ -97,7 +97,7 @@ impl Scan {
         }
         let mut seen = 0u64;
         loop {
-            let (key, after) = self.key(line, at)?;
+            let (key, after) = self.key(line, at, true)?;
             let bit = 1u64 << (fold(&line[key.0 as usize..key.1 as usize]) & 63);
             if seen & bit != 0 {
                 let text = &line[key.0 as usize..key.1 as usize];
@@ -117,7 +117,7 @@ impl Scan {
     }
 
     /// Reads `"key" :` and returns the key's place and where the value starts.
-    fn key(&mut self, line: &[u8], at: usize) -> Result<((u32, u32), usize), Broken> {
+    fn key(&mut self, line: &[u8], at: usize, root: bool) -> Result<((u32, u32), usize), Broken> {
         match line.get(at) {
             Some(b'"') => {}
             Some(_) => return Err(Broken::Syntax),
@@ -125,7 +125,7 @@ impl Scan {
         }
         let (end, escaped) = string(line, at + 1)?;
         let text = &line[at + 1..end - 1];
-        self.odd |= escaped || unfit(text);
+        self.odd |= escaped || unfit(text, root);
         let colon = blanks(line, end);
         match line.get(colon) {
             Some(b':') => Ok((((at + 1) as u32, (end - 1) as u32), blanks(line, colon + 1))),
@@ -164,7 +164,7 @@ impl Scan {
         }
         let (base, mut seen) = (self.nested.len(), 0u64);
         loop {
-            let (key, after) = self.key(line, at)?;
+            let (key, after) = self.key(line, at, false)?;
             let text = &line[key.0 as usize..key.1 as usize];
             let bit = 1u64 << (fold(text) & 63);
             if seen & bit != 0 {
@@ -244,11 +244,11 @@ pub fn text<'a>(line: &'a [u8], member: &Member) -> Option<std::borrow::Cow<'a, 
 }
 
 /// Keys that Elasticsearch refuses: empty or blank, a dot first or last, two dots in a row.
-fn unfit(key: &[u8]) -> bool {
+fn unfit(key: &[u8], root: bool) -> bool {
     match key {
         [] | [b'.', ..] | [.., b'.'] => true,
         // Metadata fields of a document start with an underscore.
-        [b'_', ..] => true,
+        [b'_', ..] if root => true,
         [b' ' | b'\t', ..] => key.trim_ascii().is_empty(),
         _ => key.len() > 200 || key.windows(2).any(|w| w == b".."),
     }

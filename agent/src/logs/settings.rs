@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::redact;
+use super::rules::Rule;
 use crate::receive::access::Access;
 use crate::receive::address::Address;
 use crate::receive::settings::{Limits, Tls};
@@ -27,6 +29,10 @@ pub struct Settings {
     pub max_streams: usize,
     /// Takes lines that begin with a syslog priority (`<34>…`, RFC 5424 and 3164) apart. Off: kept as plain lines.
     pub syslog: bool,
+    /// Secrets that are removed before anything is kept.
+    pub redact: redact::Settings,
+    /// What to do to records, in order; applied before they are understood.
+    pub rules: Vec<Rule>,
 }
 
 impl Default for Settings {
@@ -40,6 +46,8 @@ impl Default for Settings {
             max_fields: 500,
             max_streams: 2000,
             syslog: true,
+            redact: redact::Settings::default(),
+            rules: Vec::new(),
         }
     }
 }

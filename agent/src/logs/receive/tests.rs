@@ -18,6 +18,7 @@ struct Lane {
     stop: watch::Sender<bool>,
     tcp: std::net::SocketAddr,
     udp: std::net::SocketAddr,
+    http: std::net::SocketAddr,
 }
 
 /// A port that was free a moment ago.
@@ -35,8 +36,9 @@ async fn lane(bound: usize, change: impl FnOnce(&mut Settings)) -> Lane {
     settings.http.listen = free();
     change(&mut settings);
     let handle = start(&settings, "web-1", sink.clone(), stopped).await.unwrap();
-    let (tcp, udp) = (settings.tcp.listen.socket().unwrap(), settings.udp.listen.socket().unwrap());
-    Lane { sink, handle, stop, tcp, udp }
+    let [tcp, udp, http] =
+        [&settings.tcp.listen, &settings.udp.listen, &settings.http.listen].map(|a| a.socket().unwrap());
+    Lane { sink, handle, stop, tcp, udp, http }
 }
 
 fn messages(sink: &Memory) -> Vec<String> {
@@ -121,4 +123,57 @@ async fn connections_beyond_the_cap_are_closed_and_idle_ones_too() {
     let mut after = TcpStream::connect(lane.tcp).await.unwrap();
     after.write_all(b"{\"message\":\"served\"}\n").await.unwrap();
     lane.sink.until(1).await;
+}
+
+async fn post(lane: &Lane, path: &str, kind: &str, body: &str) -> (u16, http::HeaderMap, String) {
+    use http_body_util::{BodyExt, Full};
+    let client =
+        hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
+    let request = http::Request::post(format!("http://{}{path}", lane.http)).header("content-type", kind);
+    let request = request.body(Full::<bytes::Bytes>::from(body.to_owned())).unwrap();
+    let (parts, body) = client.request(request).await.unwrap().into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    (parts.status.as_u16(), parts.headers, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn http_takes_lines_and_arrays() {
+    let lane = lane(100, |_| {}).await;
+    let (status, _, answer) =
+        post(&lane, "/logs", "application/x-ndjson", "{\"message\":\"one\"}\n{\"message\":\"two\"}\n").await;
+    assert_eq!((status, &*answer), (200, "{\"accepted\":2}\n"));
+    let (status, ..) = post(&lane, "/logs", "application/json", "[{\"message\":\"three\"}]").await;
+    assert_eq!((status, messages(&lane.sink)), (200, vec!["one".to_owned(), "two".into(), "three".into()]));
+    let (status, ..) = post(&lane, "/logs", "application/json", "[{\"message\":").await;
+    assert_eq!((status, lane.sink.len()), (400, 3));
+    lane.sink.set_bound(3);
+    let (status, headers, _) = post(&lane, "/logs", "application/json", "{\"message\":\"four\"}").await;
+    assert_eq!((status, headers["retry-after"].to_str().unwrap()), (429, "1"));
+}
+
+#[tokio::test]
+async fn bulk_answers_each_item_and_keeps_ids() {
+    let lane = lane(100, |_| {}).await;
+    let body = concat!(
+        "{\"create\":{\"_index\":\"logs-x\",\"_id\":\"mine\"}}\n{\"message\":\"one\"}\n",
+        "{\"index\":{}}\n{\"message\":\n",
+        "{\"delete\":{\"_id\":\"1\"}}\n",
+        "{\"index\":{}}\n{\"message\":\"two\"}\n",
+    );
+    let (status, headers, answer) = post(&lane, "/kittens/_bulk", "application/x-ndjson", body).await;
+    assert_eq!((status, headers["x-elastic-product"].to_str().unwrap()), (200, "Elasticsearch"));
+    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["errors"], true);
+    let statuses: Vec<_> = answer["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item.as_object().unwrap().values().next().unwrap()["status"].as_u64().unwrap())
+        .collect();
+    assert_eq!(statuses, [201, 400, 400, 201]);
+    assert_eq!(answer["items"][3]["index"]["_index"], "kittens");
+    assert_eq!(messages(&lane.sink), ["one", "two"]);
+    assert_eq!(Envelope::decode(&lane.sink.payloads.lock()[0]).unwrap().id, "mine");
+    let (status, ..) = post(&lane, "/_bulk", "application/x-ndjson", "no action\n").await;
+    assert_eq!(status, 400);
 }

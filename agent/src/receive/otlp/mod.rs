@@ -18,6 +18,9 @@ pub mod metrics;
 pub mod settings;
 pub mod status;
 
+#[cfg(test)]
+mod tests;
+
 pub use settings::Settings;
 
 /// What a lane took of a request.

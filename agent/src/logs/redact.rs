@@ -1,0 +1,338 @@
+//! Secrets out of records before they are kept: by the name of a key, by the look of a value.
+//!
+//! Most lines hold none, so a cheap look at the whole line comes first; only suspicious lines are taken apart.
+
+use std::borrow::Cow;
+
+use memchr::memmem;
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// What stands in the place of a secret.
+pub const REDACTED: &str = "[redacted]";
+
+/// Secrets that are removed from records.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Whether passwords, tokens, authorization headers, cookies, keys and card numbers are removed.
+    pub defaults: bool,
+    /// More keys whose values are removed, in any case, at any depth.
+    pub keys: Vec<String>,
+    /// More patterns (regular expressions); what matches in a text is removed.
+    pub patterns: Vec<String>,
+    /// Keys that are never touched.
+    pub keep: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { defaults: true, keys: Vec::new(), patterns: Vec::new(), keep: Vec::new() }
+    }
+}
+
+/// Parts of keys, without `_`, `-`, `.` and in lower case.
+const WORDS: [&str; 10] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "authorization",
+    "cookie",
+    "apikey",
+    "credential",
+    "privatekey",
+    "accesskey",
+];
+
+/// Beginnings by which a line is suspected; each in three cases. Four letters are enough to be rare.
+const NEEDLES: [&str; 11] = [
+    "passw",
+    "passp",
+    "secret",
+    "token",
+    "authoriz",
+    "cookie",
+    "api",
+    "credential",
+    "private",
+    "bearer",
+    "access",
+];
+
+/// Finds and removes secrets.
+#[derive(Debug)]
+pub struct Redactor {
+    defaults: bool,
+    finders: Vec<memmem::Finder<'static>>,
+    keys: Vec<String>,
+    keep: Vec<String>,
+    patterns: Vec<(Regex, &'static str)>,
+}
+
+impl Redactor {
+    /// `None` if nothing is to be removed. The error names the pattern that is none.
+    pub fn new(settings: &Settings) -> Result<Option<Self>, String> {
+        let mut patterns = Vec::new();
+        if settings.defaults {
+            for (pattern, with) in [
+                (r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}", "$1 [redacted]"),
+                (r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*", REDACTED),
+                (
+                    r#"(?i)\b(\w*(?:password|passwd|passphrase|secret|token|api[_-]?key))(["']?\s*[=:]\s*["']?)[^\s"'&,;]+"#,
+                    "$1$2[redacted]",
+                ),
+                (r"(://[^\s/:@]*:)[^\s/@]+@", "$1[redacted]@"),
+            ] {
+                patterns.push((Regex::new(pattern).map_err(|e| e.to_string())?, with));
+            }
+        }
+        for pattern in &settings.patterns {
+            let regex =
+                Regex::new(pattern).map_err(|e| format!("'{pattern}' is not a regular expression: {e}"))?;
+            patterns.push((regex, REDACTED));
+        }
+        if patterns.is_empty() && settings.keys.is_empty() {
+            return Ok(None);
+        }
+        let mut needles: Vec<String> = Vec::new();
+        if settings.defaults {
+            for needle in NEEDLES {
+                let (first, rest) = needle.split_at(1);
+                needles.extend([needle.to_owned(), first.to_uppercase() + rest, needle.to_uppercase()]);
+            }
+        }
+        Ok(Some(Redactor {
+            defaults: settings.defaults,
+            finders: needles.iter().map(|n| memmem::Finder::new(n.as_bytes()).into_owned()).collect(),
+            keys: settings.keys.iter().map(|key| plain(key)).collect(),
+            keep: settings.keep.iter().map(|key| plain(key)).collect(),
+            patterns,
+        }))
+    }
+
+    /// Whether a line may hold a secret. Configured keys and patterns make every line suspicious.
+    pub fn suspects(&self, line: &[u8]) -> bool {
+        !self.keys.is_empty()
+            || self.patterns.len() > 4
+            || (!self.defaults && !self.patterns.is_empty())
+            || self.finders.iter().any(|finder| finder.find(line).is_some())
+            || memmem::find(line, b"eyJ").is_some()
+            || (memchr::memchr(b'@', line).is_some() && memmem::find(line, b"://").is_some())
+            || card(line).is_some()
+    }
+
+    /// Removes the secrets of a record; says whether there were any.
+    pub fn record(&self, record: &mut Map<String, Value>) -> bool {
+        let mut found = false;
+        for (key, value) in record {
+            if self.is_secret(key, value) {
+                found |= *value != REDACTED;
+                *value = REDACTED.into();
+            } else if !self.keep.contains(&plain(key)) {
+                found |= self.value(value);
+            }
+        }
+        found
+    }
+
+    fn value(&self, value: &mut Value) -> bool {
+        match value {
+            Value::String(text) => match self.text(text) {
+                Cow::Owned(clean) => {
+                    *text = clean;
+                    true
+                }
+                Cow::Borrowed(_) => false,
+            },
+            Value::Array(list) => list.iter_mut().fold(false, |found, value| found | self.value(value)),
+            Value::Object(map) => self.record(map),
+            _ => false,
+        }
+    }
+
+    /// A text without its secrets.
+    pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut clean = Cow::Borrowed(text);
+        for (pattern, with) in &self.patterns {
+            if let Cow::Owned(replaced) = pattern.replace_all(&clean, *with)
+                && *clean != *replaced
+            {
+                clean = Cow::Owned(replaced);
+            }
+        }
+        while self.defaults
+            && let Some((from, to)) = card(clean.as_bytes())
+        {
+            clean = Cow::Owned([&clean[..from], REDACTED, &clean[to..]].concat());
+        }
+        clean
+    }
+
+    fn is_secret(&self, key: &str, value: &Value) -> bool {
+        if matches!(value, Value::Null | Value::Bool(_)) {
+            return false;
+        }
+        let key = plain(key);
+        if self.keep.contains(&key) {
+            return false;
+        }
+        // Counts of tokens are no tokens.
+        let token = key.ends_with("token") && !value.is_number();
+        self.keys.contains(&key) || (self.defaults && (token || WORDS.iter().any(|word| key.contains(word))))
+    }
+}
+
+/// Lower case, without what separates words.
+fn plain(key: &str) -> String {
+    key.chars().filter(|c| !matches!(c, '_' | '-' | '.' | ' ')).flat_map(char::to_lowercase).collect()
+}
+
+/// Where a card number stands: 13 to 19 digits of a known issuer that pass their check, in one piece or in groups.
+fn card(text: &[u8]) -> Option<(usize, usize)> {
+    let part = |b: &u8| b.is_ascii_digit() || matches!(b, b' ' | b'-');
+    // Thirteen digits cannot hide between two looks that are thirteen bytes apart.
+    let mut look = 12;
+    while look < text.len() {
+        if !part(&text[look]) {
+            look += 13;
+            continue;
+        }
+        let from = text[..look].iter().rposition(|b| !part(b)).map_or(0, |at| at + 1);
+        let to = text[look..].iter().position(|b| !part(b)).map_or(text.len(), |at| look + at);
+        if let Some(found) = card_within(text, from, to) {
+            return Some(found);
+        }
+        look = to + 12;
+    }
+    None
+}
+
+fn card_within(text: &[u8], from: usize, to: usize) -> Option<(usize, usize)> {
+    let run = &text[from..to];
+    let first = run.iter().position(u8::is_ascii_digit)?;
+    let last = run.iter().rposition(u8::is_ascii_digit)?;
+    let run = &run[first..=last];
+    let digits: Vec<u8> = run.iter().filter(|b| b.is_ascii_digit()).map(|b| b - b'0').collect();
+    // Part of a longer word or number (a decimal, a hash) is no card.
+    let beside = |at: Option<usize>| {
+        at.and_then(|at| text.get(at)).is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_'))
+    };
+    let lone = !beside((from + first).checked_sub(1)) && !beside(Some(from + last + 1));
+    (lone && grouped(run) && issued(&digits) && luhn(&digits)).then_some((from + first, from + last + 1))
+}
+
+/// One piece, or 4-4-4-4, or 4-6-5.
+fn grouped(run: &[u8]) -> bool {
+    let groups: Vec<usize> = run.split(|b| !b.is_ascii_digit()).map(<[u8]>::len).collect();
+    matches!(&groups[..], [_] | [4, 4, 4, 4] | [4, 6, 5] | [4, 6, 4])
+}
+
+fn issued(digits: &[u8]) -> bool {
+    let prefix = |n: usize| digits.iter().take(n).fold(0u32, |all, &d| all * 10 + u32::from(d));
+    match digits.len() {
+        13 | 19 => prefix(1) == 4 || (digits.len() == 19 && prefix(2) == 62),
+        14 => matches!(prefix(3), 300..=305) || matches!(prefix(2), 36 | 38),
+        15 => matches!(prefix(2), 34 | 37),
+        16 => {
+            prefix(1) == 4
+                || matches!(prefix(2), 51..=55 | 62 | 65)
+                || matches!(prefix(4), 2221..=2720 | 3528..=3589 | 6011)
+                || matches!(prefix(3), 644..=649)
+        }
+        _ => false,
+    }
+}
+
+fn luhn(digits: &[u8]) -> bool {
+    let sum: u32 = digits
+        .iter()
+        .rev()
+        .enumerate()
+        .map(|(place, &digit)| match (place % 2, u32::from(digit) * 2) {
+            (0, twice) => twice / 2,
+            (_, twice) if twice > 9 => twice - 9,
+            (_, twice) => twice,
+        })
+        .sum();
+    sum.is_multiple_of(10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Redactor, Settings, card};
+    use serde_json::{Value, json};
+
+    fn clean(mut record: Value, settings: &Settings) -> Value {
+        let redactor = Redactor::new(settings).unwrap().unwrap();
+        assert!(redactor.suspects(record.to_string().as_bytes()), "{record}");
+        assert!(redactor.record(record.as_object_mut().unwrap()), "{record}");
+        record
+    }
+
+    #[test]
+    fn secrets_go_by_key_and_by_look() {
+        let r = "[redacted]";
+        for (record, expected) in [
+            (json!({"password": "x", "n": 1}), json!({"password": r, "n": 1})),
+            (
+                json!({"req": {"headers": {"Authorization": "x", "set-cookie": ["a"]}}}),
+                json!({"req": {"headers": {"Authorization": r, "set-cookie": r}}}),
+            ),
+            (
+                json!({"dbPassword": 12, "ACCESS_TOKEN": "x", "token_count": 5}),
+                json!({"dbPassword": r, "ACCESS_TOKEN": r, "token_count": 5}),
+            ),
+            (
+                json!({"message": "sent Bearer abcdefgh12345 on"}),
+                json!({"message": "sent Bearer [redacted] on"}),
+            ),
+            (
+                json!({"message": "login password=hunter2, ok"}),
+                json!({"message": "login password=[redacted], ok"}),
+            ),
+            (json!({"url": "postgres://bob:pw@db/x"}), json!({"url": "postgres://bob:[redacted]@db/x"})),
+            (json!({"m": "card 4111 1111 1111 1111 declined"}), json!({"m": "card [redacted] declined"})),
+            (json!({"m": ["x", "378282246310005"]}), json!({"m": ["x", r]})),
+        ] {
+            assert_eq!(clean(record, &Settings::default()), expected);
+        }
+        let more = Settings {
+            keys: vec!["Pin-Code".into()],
+            patterns: vec![r"\bK-\d+".into()],
+            keep: vec!["token".into()],
+            ..Settings::default()
+        };
+        assert_eq!(
+            clean(json!({"pin_code": "1", "m": "is K-42", "token": "stays"}), &more),
+            json!({"pin_code": r, "m": "is [redacted]", "token": "stays"})
+        );
+        assert!(Redactor::new(&Settings { patterns: vec!["(".into()], ..Settings::default() }).is_err());
+        assert!(Redactor::new(&Settings { defaults: false, ..Settings::default() }).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_only_looks_like_a_card_stays() {
+        for text in [
+            "4111111111111112",
+            "1795482123456",
+            "trace 4bf92f3577b34da6a3ce929d0e0e4736",
+            "4111111111111111000",
+            "x4111111111111111",
+            "0.4111111111111111",
+            "2026-11-24 01:02:03 5 6",
+            "41111111-1111-1111",
+        ] {
+            assert_eq!(card(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(card(b"\"a\":\"5555-5555-5555-4444\""), Some((5, 24)));
+    }
+
+    #[test]
+    fn a_usual_line_is_not_suspected() {
+        let redactor = Redactor::new(&Settings::default()).unwrap().unwrap();
+        let line = br#"{"@timestamp":"2026-11-24T01:02:03.456Z","log.level":"info","time":1795482123456,"message":"listed 12 kittens"}"#;
+        assert!(!redactor.suspects(line));
+    }
+}
