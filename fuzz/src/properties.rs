@@ -91,6 +91,8 @@ pub(crate) fn logs(data: &[u8]) {
         syslog: true,
         streams: Streams::new(4),
         ids: Ids::new(1),
+        rules: Default::default(),
+        redactor: sightline_agent::logs::redact::Redactor::new(&Default::default()).unwrap_or_default(),
     };
     let (mut scratch, mut records) = (Scratch::default(), Records::default());
     for line in &whole {
