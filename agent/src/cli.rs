@@ -16,6 +16,7 @@ use crate::config::{self, Config, Loaded, ProcessEnv};
 #[cfg(feature = "demo")]
 use crate::demo;
 use crate::export::dead_letters;
+use crate::logs;
 use crate::metrics::statsd_exporter::{self, Task};
 use crate::metrics::{explain, testing};
 use crate::run::{self, Agent};
@@ -152,7 +153,15 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             let rules = run::mapping_source(&config.metrics, &config.mapping).read();
             let rules = rules.map_err(|note| anyhow::anyhow!("{note}"))?;
             let cases = &config.tests.metrics;
-            if !testing::main(&config.metrics, &rules, cases, &mut std::io::stdout().lock())? {
+            let metrics = testing::main(&config.metrics, &rules, cases, &mut std::io::stdout().lock())?;
+            let wrong = logs::testing::run(&config.logs, &config.tests.logs).map_err(anyhow::Error::msg)?;
+            wrong.iter().for_each(|line| say(&format!("{line}\n")));
+            say(&format!(
+                "{} of {} log tests passed\n",
+                config.tests.logs.len() - wrong.len(),
+                config.tests.logs.len()
+            ));
+            if !metrics || !wrong.is_empty() {
                 return Ok(ExitCode::FAILURE);
             }
         }

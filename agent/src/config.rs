@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::export::{dead_letters, elasticsearch, remote_write, zipkin};
+use crate::export::{dead_letters, elasticsearch, otlp as export_otlp, remote_write, zipkin};
 use crate::metrics::mapping::file::File;
 use crate::receive::otlp;
 #[cfg(feature = "embedded")]
@@ -43,6 +43,8 @@ pub struct Config {
     pub elasticsearch: elasticsearch::Settings,
     /// Where spans go; without an address into the embedded store.
     pub zipkin: zipkin::Settings,
+    /// Where spans go by OTLP (Jaeger, Tempo, a Collector), unless Zipkin has an address.
+    pub otlp_exporter: export_otlp::Settings,
     /// Where metrics are written to, beside being scraped.
     pub remote_write: Vec<remote_write::Settings>,
     /// The embedded store, for what has no back end.
@@ -57,6 +59,9 @@ pub struct Tests {
     /// StatsD lines and the series that they become.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<metrics::testing::Case>,
+    /// Log lines and the records that they become.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<logs::testing::Case>,
 }
 
 impl Default for Config {
@@ -74,6 +79,7 @@ impl Default for Config {
             dead_letters: dead_letters::Settings::default(),
             elasticsearch: elasticsearch::Settings::default(),
             zipkin: zipkin::Settings::default(),
+            otlp_exporter: export_otlp::Settings::default(),
             remote_write: Vec::new(),
             #[cfg(feature = "embedded")]
             store: store::Settings::default(),

@@ -10,6 +10,7 @@ use super::delivery::Lane;
 use crate::config::Config;
 use crate::export::dead_letters::DeadLetters;
 use crate::export::elasticsearch::Elasticsearch;
+use crate::export::otlp::Otlp;
 use crate::export::pump;
 use crate::export::zipkin::Zipkin;
 use crate::metrics::Registry;
@@ -71,7 +72,11 @@ impl BackEnds {
                 &config.elasticsearch.delivery,
             )?
         };
-        let spans = if config.zipkin.urls.is_empty() {
+        let spans = if config.zipkin.urls.is_empty() && !config.otlp_exporter.urls.is_empty() {
+            let exporter = Otlp::new(&config.otlp_exporter).context("otlp_exporter cannot be used")?;
+            let delivery = &config.otlp_exporter.delivery;
+            Lane::start(data, "spans", &config.queue, exporter, Arc::clone(&letters), delivery)?
+        } else if config.zipkin.urls.is_empty() {
             #[cfg(feature = "embedded")]
             let exporter = store::SpanExporter(Arc::clone(&events));
             #[cfg(not(feature = "embedded"))]

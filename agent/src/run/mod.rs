@@ -60,8 +60,8 @@ impl Agent {
                 .context("the spans lane did not start")?;
         let signals = Signals {
             traces: Some(Arc::new(spans::otlp::Traces(spans.intake()))),
+            logs: Some(Arc::new(logs::otlp::Logs(logs.intake()))),
             metrics: Some(Arc::new(otlp::metrics::Metrics(otlp_metrics(&registry)))),
-            ..Signals::default()
         };
         let otlp =
             otlp::start(&config.otlp, signals, stop).await.context("the otlp receivers did not start")?;
