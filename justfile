@@ -15,7 +15,7 @@ demo:
 
 # API documentation
 doc:
-    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+    scripts/test docs
 
 # end-to-end tests alone, on real back ends
 e2e:
