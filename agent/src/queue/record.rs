@@ -79,12 +79,14 @@ pub(super) enum Search {
 /// Looks for the first good record in `buf` at or after `from`. `room` is how many bytes of the segment lie
 /// from the start of `buf` to its end, so that a length that leaves the segment is not believed.
 pub(super) fn search(buf: &[u8], from: usize, room: u64, bounds: Bounds) -> Search {
-    // The header's own word first: damage mostly hits a payload, and then the length still leads onward.
+    // The header's own word first: damage mostly hits a payload, and then the length still leads onward. It is
+    // believed only where the very next record lies, as a wrong length may lead to a later one, past good ones.
     if from == 0
         && let Some(head) = buf.first_chunk::<HEADER>()
     {
         let next = HEADER + fields(head).0;
-        if next > HEADER && buf.get(next..).is_some_and(|b| matches!(read(b, bounds), Found::Record { .. })) {
+        let found = buf.get(next..).map(|rest| read(rest, bounds));
+        if matches!(found, Some(Found::Record { seq, .. }) if seq == bounds.first + 1) {
             return Search::At(next);
         }
     }
