@@ -186,6 +186,12 @@ where
         given.push((name, path, text));
     }
     for (name, path, text) in given {
+        // One word may be a tool's own variable (SIGHTLINE_CACHE, SIGHTLINE_IMAGE): only words that are keys count.
+        if let [word] = path.as_slice()
+            && !is_key::<T>(word)
+        {
+            continue;
+        }
         let error = |reason: String| Error { place: name.clone(), reason };
         set(&mut written, &path, scalar(&text)).map_err(error)?;
         settings = match serde_json::from_value(written.clone()) {
@@ -203,6 +209,12 @@ where
         };
     }
     Ok(Loaded { settings, written })
+}
+
+/// Whether `word` stands at the top of the settings.
+fn is_key<T: DeserializeOwned>(word: &str) -> bool {
+    let probe = serde_json::from_value::<T>(serde_json::json!({ word: {} }));
+    !matches!(probe, Err(error) if error.to_string().starts_with("unknown field"))
 }
 
 fn scalar(text: &str) -> Value {
@@ -287,5 +299,6 @@ mod tests {
         assert_eq!(place, "SIGHTLINE_WEB__LIMIT");
         assert!(reason.contains("u32"), "{reason}");
         assert!(fails(&[("SIGHTLINE_WEB__NOPE", "x")]).reason.contains("nope"));
+        assert!(load::<Outer>("f", "", &FixedEnv(&[("SIGHTLINE_CACHE", "/c")]), &[]).is_ok());
     }
 }
