@@ -118,7 +118,7 @@ describe('the page', { concurrency: false }, () => {
   test('metrics are drawn, by card and by query', async () => {
     const page = await open('/explore');
     await page.locator('.card canvas').first().waitFor();
-    await page.getByRole('searchbox').fill('sum by (segment) (rate(instrument_calls_total[1m]))');
+    await page.getByRole('combobox', { name: 'PromQL' }).fill('sum by (segment) (rate(instrument_calls_total[1m]))');
     await page.keyboard.press('Enter');
     await page.waitForURL(/expr=/);
     await page.locator('.card canvas').first().waitFor();

@@ -31,6 +31,7 @@ static FILES: &[(&str, &[u8])] = &files![
     "pages/traces.js",
     "parts/chart.js",
     "parts/record.js",
+    "parts/scroll.js",
     "parts/state.js",
     "parts/timepicker.js",
     "parts/waterfall.js",

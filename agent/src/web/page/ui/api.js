@@ -52,9 +52,10 @@ export function logQuery(text, from, to) {
 
 /**
  * Runs `load(signal)` when `deps` change, and again every `every` milliseconds while the tab is visible.
+ * `held()` true puts the repetition off, while somebody reads what a new answer would take away.
  * Gives { data, error, loading }; old data stays while new is under way, so that nothing flickers.
  */
-export function useData(load, deps, every = 0) {
+export function useData(load, deps, every = 0, held = () => false) {
   const [state, setState] = useState({ data: null, error: null, loading: true });
   const latest = useRef(null);
   useEffect(() => {
@@ -70,7 +71,7 @@ export function useData(load, deps, every = 0) {
       }
       if (every && !control.signal.aborted) timer = setTimeout(again, every);
     };
-    const again = () => (document.hidden ? (timer = setTimeout(again, every)) : run());
+    const again = () => (document.hidden || held() ? (timer = setTimeout(again, every)) : run());
     run();
     latest.current = run;
     return () => {

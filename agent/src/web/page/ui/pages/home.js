@@ -5,6 +5,7 @@ import { query, queryRange, useData } from '../api.js';
 import { range, rateWindow, step } from '../time.js';
 import { percent, seconds, short } from '../format.js';
 import { Chart, Spark } from '../parts/chart.js';
+import { Scroll } from '../parts/scroll.js';
 import { Nothing, State } from '../parts/state.js';
 
 const HEALTH = ['ok', 'degraded', 'failed'];
@@ -56,7 +57,7 @@ export function Home({ every, stamp, params }) {
 
 function Services({ rows, trend, from, to }) {
   return html`
-    <div class="scroll"><table class="rows">
+    <${Scroll} label="services"><table class="rows">
       <thead><tr><th scope="col">Service</th><th scope="col">Health</th><th scope="col" class="n">Requests/s</th>
         <th scope="col" class="n">Errors</th><th scope="col" class="n">p99</th><th scope="col" class="n">Panics</th>
         <th scope="col">Traffic</th><th scope="col">Version</th><th scope="col">Look at</th></tr></thead>
@@ -72,7 +73,7 @@ function Services({ rows, trend, from, to }) {
         <td>${row.version ?? '–'}</td>
         <td class="links"><a href=${href('/logs', { q: `service.name:"${row.name}"` })}>logs</a>
           ${' '}<a href=${href('/traces', { service: row.name })}>traces</a></td>
-      </tr>`)}</tbody></table></div>
+      </tr>`)}</tbody></table><//>
     <h2>Requests per second</h2>
     <${Chart} series=${trend} label="requests per second by service" unit=${(v) => `${short(v)}/s`} from=${from} to=${to} />`;
 }

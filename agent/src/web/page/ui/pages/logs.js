@@ -1,5 +1,5 @@
 // Logs: a search box, how many when and of what level, and the records, newest first.
-import { html, useState } from '../vendor/preact.js';
+import { html, useEffect, useRef, useState } from '../vendor/preact.js';
 import { href, set } from '../location.js';
 import { logQuery, search, useData } from '../api.js';
 import { range, step } from '../time.js';
@@ -58,7 +58,10 @@ export function narrow(text, field, value, exclude = false) {
 export function Logs({ params, every, stamp }) {
   const text = params.get('q') ?? '';
   const size = Number(params.get('size')) || 100;
-  const state = useData((signal) => load(text, size, signal), [stamp, params.toString()], every);
+  // An open record would leave the list with the next answer.
+  const open = useRef(0);
+  const hold = (by) => (open.current += by);
+  const state = useData((signal) => load(text, size, signal), [stamp, params.toString()], every, () => open.current > 0);
   const submit = (event) => {
     event.preventDefault();
     set({ q: new FormData(event.target).get('q') });
@@ -74,29 +77,34 @@ export function Logs({ params, every, stamp }) {
     <${State} ...${state} empty=${state.data?.total === 0 && (text
         ? html`<p class="empty">No record in this time range matches. <a href=${href('/logs')}>Show all</a></p>`
         : html`<${Nothing} what="logs" kind="log" />`)}>
-      <${Results} ...${state.data} text=${text} size=${size} />
+      <${Results} ...${state.data} text=${text} size=${size} hold=${hold} />
     <//>`;
 }
 
-function Results({ hits, total, chart, facets, text, size, from, to }) {
+function Results({ hits, total, chart, facets, text, size, from, to, hold }) {
   return html`
     <p class="note" aria-live="polite">${short(total)} records</p>
     <${Chart} series=${chart} bars stack legend=${false} height=${110} label="records by level" from=${from} to=${to} />
     <div class="with-side">
       <aside aria-label="Most frequent values">${facets.filter((f) => f.buckets.length).map((facet) => html`
-        <h3>${facet.field}</h3><ul>${facet.buckets.map((bucket) => html`<li>
+        <h2>${facet.field}</h2><ul>${facet.buckets.map((bucket) => html`<li>
           <button class="link" onClick=${() => set({ q: narrow(text, facet.field, bucket.key) })}>${String(bucket.key)}</button>
           <span class="count">${short(bucket.doc_count)}</span>
           <button class="quiet small" aria-label=${`exclude ${bucket.key}`} onClick=${() => set({ q: narrow(text, facet.field, bucket.key, true) })}>−</button>
         </li>`)}</ul>`)}</aside>
-      <ol class="records">${hits.map((hit) => html`<${Line} key=${hit._id} hit=${hit} text=${text} />`)}</ol>
+      <ol class="records">${hits.map((hit) => html`<${Line} key=${hit._id} hit=${hit} text=${text} hold=${hold} />`)}</ol>
     </div>
     ${total > hits.length && size < 1000 && html`<button onClick=${() => set({ size: size * 2 })}>Show more</button>`}`;
 }
 
 /** One record: a line that opens into all its fields. */
-export function Line({ hit, text = '' }) {
+export function Line({ hit, text = '', hold }) {
   const [open, setOpen] = useState(false);
+  useEffect(() => {
+    if (!open || !hold) return undefined;
+    hold(1);
+    return () => hold(-1);
+  }, [open]);
   const source = hit._source;
   const level = source['log.level'] ?? source.log?.level ?? '';
   const service = source['service.name'] ?? source.service?.name ?? '';

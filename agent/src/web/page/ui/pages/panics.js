@@ -27,24 +27,28 @@ export function Panics({ params, every, stamp }) {
     <//>`;
 }
 
+/** [{ name, count }], most frequent first, as one line. */
+const names = (values = []) => values.map((one) => one.name).join(', ');
+
 function Group({ group, open }) {
-  const sample = Object.fromEntries(flatten(group.sample?.document ?? group.sample?._source ?? group.sample ?? {}));
-  const trace = sample['trace.id'];
-  const request = sample.request_id ?? sample['http.request.id'];
+  const sample = Object.fromEntries(flatten(group.sample?.source ?? {}));
+  const trace = group.sample?.trace_id ?? sample['trace.id'];
+  const request = group.sample?.request_id ?? sample['http.request.id'];
+  const stack = group.sample?.stack ?? sample['error.stack_trace'];
   return html`<li class="panic"><details open=${open}>
     <summary data-row><strong>${group.message ?? sample['error.message'] ?? group.fingerprint}</strong>
-      <span class="note">${(group.services ?? []).join(', ')} · ${short(group.count)} ${group.count === 1 ? 'time' : 'times'} · last ${ago(group.last_seen)}</span>
-      <${Spark} points=${(group.trend ?? []).map((b) => [b.at / 1000, b.count])} label="how often over time" colour="var(--bad)" /></summary>
+      <span class="note">${names(group.services)} · ${short(group.count)} ${group.count === 1 ? 'time' : 'times'} · last ${ago(group.last_seen)}</span>
+      <${Spark} points=${(group.trend ?? []).map(([at, count]) => [at / 1000, count])} label="how often over time" colour="var(--bad)" /></summary>
     <p class="links">${trace && html`<a href=${href(`/traces/${trace}`)}>trace</a>`}
       ${request && html` <a href=${href('/logs', { q: `request_id:"${request}"` })}>logs of the request</a>`}
       <a href=${href('/logs', { q: `error.fingerprint:"${group.fingerprint}"` })}>every report</a></p>
     <dl class="facts">
       <dt>First seen</dt><dd>${clock(group.first_seen, false)}</dd><dt>Last seen</dt><dd>${clock(group.last_seen, false)}</dd>
-      <dt>Versions</dt><dd>${(group.versions ?? []).join(', ') || '–'}</dd>
+      <dt>Versions</dt><dd>${names(group.versions) || '–'}</dd>
       <dt>Request</dt><dd>${[sample['http.request.method'] ?? sample.method, sample['url.path'], sample['url.query'] && `?${sample['url.query']}`].filter(Boolean).join(' ') || 'none: it happened outside a request'}</dd>
       <dt>Where</dt><dd>${sample['labels.location'] ?? sample['error.location'] ?? sample['labels.panic_location'] ?? '–'}</dd>
       <dt>Thread</dt><dd>${sample['process.thread.name'] ?? sample['labels.thread'] ?? '–'}</dd>
     </dl>
-    ${sample['error.stack_trace'] && html`<pre class="stack" tabindex="0" aria-label="stack">${sample['error.stack_trace']}</pre>`}
+    ${stack && html`<pre class="stack" tabindex="0" role="group" aria-label="stack">${stack}</pre>`}
   </details></li>`;
 }

@@ -4,6 +4,7 @@ import { href, set } from '../location.js';
 import { getJson, useData } from '../api.js';
 import { range } from '../time.js';
 import { clock, seconds } from '../format.js';
+import { Scroll } from '../parts/scroll.js';
 import { Nothing, State } from '../parts/state.js';
 
 /** Root span (or the earliest), length and what stands out, of one trace's spans. */
@@ -64,7 +65,7 @@ export function Traces({ params, every, stamp }) {
 
 function Rows({ rows }) {
   const longest = Math.max(...rows.map((row) => row.length), 1e-9);
-  return html`<div class="scroll"><table class="rows">
+  return html`<${Scroll} label="traces"><table class="rows">
     <thead><tr><th scope="col">Started</th><th scope="col">Trace</th><th scope="col">Services</th><th scope="col" class="n">Spans</th>
       <th scope="col" class="n">Duration</th><th scope="col"><span class="hidden">Share of the longest</span></th></tr></thead>
     <tbody>${rows.map((row) => html`<tr key=${row.id}>
@@ -73,5 +74,5 @@ function Rows({ rows }) {
         ${row.errors > 0 && html` <span class="badge failed">${row.errors} ${row.errors === 1 ? 'error' : 'errors'}</span>`}</th>
       <td>${row.services.join(', ')}</td><td class="n">${row.count}</td><td class="n">${seconds(row.length)}</td>
       <td class="share"><meter min="0" max="1" value=${row.length / longest} aria-label="share of the longest"></meter></td>
-    </tr>`)}</tbody></table></div>`;
+    </tr>`)}</tbody></table><//>`;
 }

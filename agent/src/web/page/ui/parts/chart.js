@@ -2,6 +2,7 @@
 import { html, useEffect, useRef, useState } from '../vendor/preact.js';
 import { set } from '../location.js';
 import { clock, short } from '../format.js';
+import { Scroll } from './scroll.js';
 
 /** Distinguishable in both schemes and by most colour-blind people. */
 export const COLOURS = ['#3b82f6', '#e8710a', '#12a150', '#c026d3', '#d93025', '#0891b2', '#8b5cf6', '#a16207', '#db2777', '#64748b'];
@@ -16,6 +17,15 @@ export function align(series) {
     return column;
   });
   return [times, ...columns];
+}
+
+const two = (n) => String(n).padStart(2, '0');
+
+/** A tick `by` seconds from the next: the date from a day on, seconds below a minute. */
+function tick(at, by) {
+  const time = new Date(at * 1000);
+  if (by >= 86400) return `${two(time.getMonth() + 1)}-${two(time.getDate())}`;
+  return `${two(time.getHours())}:${two(time.getMinutes())}${by < 60 ? `:${two(time.getSeconds())}` : ''}`;
 }
 
 function stacked(data) {
@@ -33,8 +43,8 @@ export function Chart({ series, unit = short, height = 180, label, bars, stack, 
   const lines = series.slice(0, 40);
   useEffect(() => {
     if (table || !box.current || !lines.length) return undefined;
-    const style = getComputedStyle(document.documentElement);
-    const ink = style.getPropertyValue('--ink-2').trim() || '#777';
+    // A canvas understands no light-dark(): the figure's own colour is the resolved one.
+    const ink = getComputedStyle(box.current).color;
     const raw = align(lines);
     const data = stack ? stacked(raw) : raw;
     const axis = { stroke: ink, grid: { stroke: 'rgba(128,128,128,.18)', width: 1 }, ticks: { show: false }, font: '11px system-ui' };
@@ -60,7 +70,7 @@ export function Chart({ series, unit = short, height = 180, label, bars, stack, 
       legend: { show: legend && lines.length > 1 && lines.length <= 12, live: true },
       cursor: { drag: { x: true, y: false, setScale: false }, focus: { prox: 16 } },
       scales: { x: { time: true, range: from && to ? [from / 1000, to / 1000] : undefined }, y: { range: (u, low, high) => [Math.min(0, low ?? 0), (high || 1) * 1.08] } },
-      axes: [axis, { ...axis, size: 62, values: (u, ticks) => ticks.map((v) => unit(v)) }],
+      axes: [{ ...axis, space: 70, values: (u, ticks, i, space, by) => ticks.map((t) => tick(t, by)) }, { ...axis, size: 62, values: (u, ticks) => ticks.map((v) => unit(v)) }],
       series: [{ value: (u, v) => (v == null ? '' : clock(v * 1000, false)) }, ...lines.map((one, i) => ({
         label: one.label,
         stroke: one.colour ?? COLOURS[i % COLOURS.length],
@@ -98,13 +108,13 @@ export function Chart({ series, unit = short, height = 180, label, bars, stack, 
 }
 
 function ChartTable({ series, unit, label }) {
-  return html`<div class="scroll"><table><caption>${label}</caption>
+  return html`<${Scroll} label=${label}><table><caption>${label}</caption>
     <thead><tr><th scope="col">Series</th><th scope="col">Last</th><th scope="col">Least</th><th scope="col">Most</th></tr></thead>
     <tbody>${series.map((one) => {
       const values = one.points.map(([, v]) => v).filter(Number.isFinite);
       return html`<tr><th scope="row">${one.label}</th><td>${unit(values.at(-1))}</td>
         <td>${unit(values.length ? Math.min(...values) : NaN)}</td><td>${unit(values.length ? Math.max(...values) : NaN)}</td></tr>`;
-    })}</tbody></table></div>`;
+    })}</tbody></table><//>`;
 }
 
 /** A line without axes, for table cells. */
