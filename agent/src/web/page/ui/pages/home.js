@@ -14,7 +14,8 @@ const by = (rows, key = 'service') => new Map(rows.map((row) => [row.metric[key]
 async function load(signal) {
   const { from, to, seconds: length } = range();
   const s = step(length);
-  const window = `${Math.max(60, Math.min(Math.round(length), 3600))}s`;
+  // Rates of now, not averages of the whole range; panics are counted over all of it.
+  const window = `${Math.max(60, Math.min(Math.round(length / 15), 3600))}s`;
   const handlers = `group="handlers"`;
   const rates = `sum by (service) (rate(instrument_outcomes_total{${handlers}}[W]))`;
   const [rate, errors, p99, health, version, panics, trend] = await Promise.all([
@@ -23,7 +24,7 @@ async function load(signal) {
     query(`histogram_quantile(0.99, sum by (service, le) (rate(instrument_timing_seconds_bucket{${handlers}}[${window}])))`, to, signal),
     query('max by (service) (instrument_health_status)', to, signal),
     query('max by (service, version) (instrument_build_info)', to, signal),
-    query(`sum by (service) (increase(instrument_outcomes_total{${handlers},outcome="panic"}[${window}]))`, to, signal),
+    query(`sum by (service) (increase(instrument_outcomes_total{${handlers},outcome="panic"}[${Math.round(length)}s]))`, to, signal),
     queryRange(rates.replace('W', rateWindow(s)), from, to, s, signal),
   ]);
   const [errorsBy, p99By, healthBy, panicsBy] = [errors, p99, health, panics].map((rows) => by(rows));
