@@ -23,7 +23,7 @@ e2e:
 
 # StatsD: CPU seconds per million lines, memory, scrapes; statsd_exporter beside it when installed
 bench-statsd *ARGS:
-    cargo bench -p sightline-agent --bench statsd_load -- {{ARGS}}
+    cargo bench -p sightline-agent --bench load -- {{ARGS}}
 
 # logs and spans through the disk queue into a cheap back end
 bench-logs *ARGS:

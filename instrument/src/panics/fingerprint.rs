@@ -103,7 +103,7 @@ impl Fnv {
 mod tests {
     use super::*;
 
-    const STACK: &str = "   0: std::backtrace::Backtrace::force_capture\n   1: rust_begin_unwind\n             at /rustc/abc/library/std/src/panicking.rs:697:5\n   2: core::panicking::panic_fmt\n             at /rustc/abc/library/core/src/panicking.rs:75:14\n   3: kittens::store::pick::h0123456789abcdef\n             at ./src/store.rs:10:5\n   4: tokio::runtime::task::run\n             at /root/.cargo/registry/src/x/tokio-1/src/lib.rs:1:1\n   5: kittens::main\n             at ./src/main.rs:3:1\n";
+    const STACK: &str = "   0: std::backtrace::Backtrace::force_capture\n   1: rust_begin_unwind\n             at /rustc/abc/library/std/src/panicking.rs:697:5\n   2: core::panicking::panic_fmt\n             at /rustc/abc/library/core/src/panicking.rs:75:14\n   3: kittens::store::pick::h0123456789abcdef\n             at ./src/store.rs:10:5\n   4: tokio::runtime::task::run\n             at /builder/.cargo/registry/src/x/tokio-1/src/lib.rs:1:1\n   5: kittens::main\n             at ./src/main.rs:3:1\n";
 
     #[test]
     fn a_printed_stack_is_read() {
