@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::support::agent::Ports;
+use super::support::agent::{Ports, Process};
 use super::support::backends::Backend;
 use super::support::{eventually, get_json};
 
@@ -28,6 +28,12 @@ async fn records(url: &str, query: &str, least: usize) -> Result<Vec<Value>, Str
     let hits = answer["hits"]["hits"].as_array().cloned().unwrap_or_default();
     if hits.len() < least {
         return Err(format!("{query}: {} of {least} records: {answer}", hits.len()));
+    }
+    // A data stream's own index, not one that `create` made by itself.
+    if let Some(plain) =
+        hits.iter().find(|hit| !hit["_index"].as_str().unwrap_or_default().starts_with(".ds-logs-"))
+    {
+        return Err(format!("not in a data stream: {plain}"));
     }
     Ok(hits.into_iter().map(|hit| flat(&hit["_source"])).collect())
 }
@@ -59,6 +65,11 @@ async fn one_request_shows_as_metric_record_and_trace() {
          scrape_configs:\n- job_name: agent\n  static_configs: [{{targets: ['127.0.0.1:{}']}}]\n",
         ports.web
     ));
+    // Templates first, as the stack does it: records then go into data streams.
+    let log = ports.dir.path().join("setup.log");
+    let words = ["setup", "elasticsearch", "--elasticsearch", &elasticsearch.url, "--without-span-retention"];
+    let mut setup = Process::start(&words, &[], &log);
+    assert_eq!(setup.ended(120).await, Some(0), "{}", setup.log());
     let more =
         format!("elasticsearch: {{urls: ['{}']}}\nzipkin: {{urls: ['{}']}}", elasticsearch.url, zipkin.url);
     let _agent = ports.agent(&more).await;
