@@ -42,6 +42,8 @@ enum Command {
     Run(Run),
     /// Check a configuration file and say what is wrong with it, without starting anything
     Check(Check),
+    /// Print the JSON schema of the configuration, from which editors complete and check
+    Schema,
     /// Give Elasticsearch and Kibana what the stack needs: templates, retention, users, data views, dashboards
     Setup(crate::setup::Args),
     /// Run the expectations that stand beside the rules in a configuration (`tests:`)
@@ -75,7 +77,7 @@ struct Run {
     /// The configuration file; without it, defaults and the environment
     #[arg(long, short, value_name = "FILE", env = "SIGHTLINE_CONFIG")]
     config: Option<PathBuf>,
-    /// Print the whole configuration as it would be used, and exit
+    /// Print the whole configuration as it would be used, each key explained, and exit
     #[arg(long)]
     print_config: bool,
 }
@@ -142,7 +144,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(run) => {
             let loaded = config::load(run.config.as_deref(), &ProcessEnv)?;
             if run.print_config {
-                say(&serde_saphyr::to_string(&loaded.settings)?);
+                say(&config::describe::yaml(&loaded.settings)?);
                 return Ok(ExitCode::SUCCESS);
             }
             telemetry::install_log("info,tantivy=warn");
@@ -211,6 +213,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             }
             say(&format!("{}: ok\n", check.config.display()));
         }
+        Command::Schema => say(&format!("{:#}\n", config::describe::schema())),
         Command::Setup(setup) => return crate::setup::run(&setup),
     }
     Ok(ExitCode::SUCCESS)

@@ -11,12 +11,13 @@ use crate::receive::otlp;
 use crate::store;
 use crate::{logs, metrics, queue, spans, web};
 
+pub mod describe;
 pub mod source;
 
 pub use source::{Env, Error, FixedEnv, Loaded, ProcessEnv};
 
 /// Everything that can be set. `sightline run --print-config` prints it with its defaults.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where queues, the embedded store and state files live.
@@ -53,7 +54,7 @@ pub struct Config {
 }
 
 /// What the rules are expected to do, written beside them.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tests {
     /// StatsD lines and the series that they become.

@@ -7,12 +7,23 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// A number of bytes: `512`, `64KiB`, `20MB`, `1.5GiB`. Powers of 1024 with the `i`, of 1000 without.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, schemars::JsonSchema)]
+#[schemars(with = "NumberOrText")]
 pub struct Bytes(pub u64);
 
 /// A duration: seconds as a number, or parts with units: `250ms`, `30s`, `1h30m`, `30d`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, schemars::JsonSchema)]
+#[schemars(with = "NumberOrText")]
 pub struct Span(pub Duration);
+
+/// What both may be written as, for the schema of the configuration.
+#[derive(schemars::JsonSchema)]
+#[schemars(untagged, inline)]
+#[allow(dead_code, reason = "only its shape is used")]
+enum NumberOrText {
+    Number(f64),
+    Text(String),
+}
 
 const SIZES: [(&str, u64); 9] = [
     ("TiB", 1 << 40),

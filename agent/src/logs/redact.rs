@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 pub const REDACTED: &str = "[redacted]";
 
 /// Secrets that are removed from records.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Whether passwords, tokens, authorization headers, cookies, keys and card numbers are removed.

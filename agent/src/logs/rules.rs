@@ -13,7 +13,7 @@ use super::grok;
 use super::redact::REDACTED;
 
 /// One rule as it stands in the configuration. What is not given is not done; the order is that of the fields here.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rule {
     /// Applies to records in which each of these fields (dotted paths) matches its regular expression. Empty: all.
@@ -36,7 +36,7 @@ pub struct Rule {
 }
 
 /// How to take a text apart: a grok pattern or a regular expression with named groups.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Extract {
     /// The text.

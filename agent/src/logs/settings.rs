@@ -10,7 +10,7 @@ use crate::receive::settings::{Limits, Tls};
 use crate::units::{Bytes, Span};
 
 /// The logs lane: where lines come in and what is made of them.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// JSON lines (or syslog, or plain lines) over TCP.
@@ -53,7 +53,7 @@ impl Default for Settings {
 }
 
 /// Lines over TCP.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tcp {
     /// Where to listen.
@@ -75,7 +75,7 @@ impl Default for Tcp {
 }
 
 /// Lines over UDP.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Udp {
     /// Where to listen.
@@ -93,7 +93,7 @@ impl Default for Udp {
 }
 
 /// Logs over HTTP.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
     /// Where to listen.

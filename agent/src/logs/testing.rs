@@ -13,7 +13,7 @@ use super::{Settings, policy};
 const NOW: i64 = 1_767_225_600_000_000_000;
 
 /// One test.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Case {
     /// For the report.

@@ -49,7 +49,7 @@ impl Kind {
 }
 
 /// Which spellings are read. Each can be switched off for names that would be misread.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Dialect {
     /// `name:1|c|#key:value`

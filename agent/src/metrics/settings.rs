@@ -9,7 +9,7 @@ use super::line::Dialect;
 use crate::units::{Bytes, Span};
 
 /// The metrics lane.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Address for StatsD over UDP; empty switches it off.
@@ -57,7 +57,7 @@ pub struct Settings {
 }
 
 /// Limits that keep memory and scrapes bounded whatever comes in. Beyond them samples go to `_other` series.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Budget {
     /// Series of one metric.

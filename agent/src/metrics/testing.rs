@@ -15,7 +15,7 @@ use super::settings::Settings;
 use super::tally::Batch;
 
 /// One test: `tests.metrics[…]`.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Case {
     /// What it shows, for the report.

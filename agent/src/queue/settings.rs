@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::units::{Bytes, Span};
 
 /// The same for the queue of each lane.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// The most that one lane's queue may take on disk. At the bound, TCP is no longer read and HTTP and gRPC

@@ -7,7 +7,7 @@ use base64::Engine;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Who may send to a receiver. Both lists empty: everybody who can reach it.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Access {
     /// Networks that may connect: `10.0.0.0/8`, `192.0.2.7`, `2001:db8::/32`. Empty: all.
@@ -54,7 +54,7 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 }
 
 /// A secret that no dump shows.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct Token(pub String);
 
@@ -71,7 +71,8 @@ impl Serialize for Token {
 }
 
 /// A network in CIDR notation, or one address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, schemars::JsonSchema)]
+#[schemars(with = "String")]
 pub struct Network {
     address: IpAddr,
     prefix: u8,

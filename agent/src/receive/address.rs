@@ -8,7 +8,8 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A listening address of a receiver. In a configuration: `127.0.0.1:5000`, `[::]:5000` or `off`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, schemars::JsonSchema)]
+#[schemars(with = "String")]
 pub enum Address {
     /// Nobody asked: the receiver's own port on loopback.
     Default(SocketAddr),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::units::{Bytes, Span};
 
 /// Certificates of a receiver. Without `certificate` the receiver speaks plain text.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tls {
     /// PEM file with the certificate chain.
@@ -19,7 +19,7 @@ pub struct Tls {
 }
 
 /// Bounds on what one peer, and all of them together, may hold.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Connections at once; one more is closed at once and counted.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::units::Span;
 
 /// Which spans are kept.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sampling {
     /// The share of traces that are kept, 0 to 1. All agents decide alike, because the trace id decides.

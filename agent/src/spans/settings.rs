@@ -8,7 +8,7 @@ use crate::receive::address::Address;
 use crate::receive::settings::{Limits, Tls};
 
 /// The spans lane.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Zipkin's own protocol, on Zipkin's own port.
@@ -18,7 +18,7 @@ pub struct Settings {
 }
 
 /// Zipkin v2 spans over HTTP, JSON or proto3.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Zipkin {
     /// Where to listen.

@@ -3,7 +3,7 @@
 use crate::units::{Bytes, Span};
 
 /// `store:` in the configuration.
-#[derive(Debug, Clone, serde::Deserialize, serde::Serialize)]
+#[derive(Debug, Clone, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// How long and how much of the logs is kept. Default: 30 days, 8 GiB.
@@ -28,7 +28,7 @@ pub struct Settings {
 }
 
 /// Retention of one kind of record. Whole parts are dropped, oldest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Keep {
     /// Since arrival.

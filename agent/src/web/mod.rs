@@ -16,7 +16,7 @@ pub mod health;
 pub mod page;
 
 /// The HTTP port's settings.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Address of `/metrics`, the query APIs and the page. Beyond loopback everything but `/metrics` and the

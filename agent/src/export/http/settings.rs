@@ -22,7 +22,7 @@ pub struct Settings {
 }
 
 /// At most one of: a key, a user with a password, a token.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Auth {
     /// Elasticsearch API key, encoded (`id:key` in base64).
@@ -38,7 +38,7 @@ pub struct Auth {
 }
 
 /// What to trust and what to show.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tls {
     /// PEM file with the certificate authorities to trust instead of the public ones.

@@ -6,7 +6,7 @@ use crate::export::{http, pump};
 use crate::units::Span;
 
 /// Where spans go when it is not a Zipkin: Jaeger, Tempo, a Collector.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Its addresses, `http://` or `https://`; each gets its share, one that fails is passed over.

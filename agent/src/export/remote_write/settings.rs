@@ -9,7 +9,7 @@ use crate::export::http;
 use crate::units::{Bytes, Span};
 
 /// One endpoint that takes Prometheus remote write: Mimir, Thanos, VictoriaMetrics, Prometheus itself.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Where to write, for example `https://mimir.example/api/v1/push`.
@@ -48,7 +48,7 @@ pub struct Settings {
 }
 
 /// Which version of the protocol is spoken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// 2.0, and 1.0 for an endpoint that answers 415.

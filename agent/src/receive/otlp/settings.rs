@@ -7,7 +7,7 @@ use crate::receive::address::Address;
 use crate::receive::settings::{Limits, Tls};
 
 /// OpenTelemetry's protocol for traces, logs and metrics.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Protobuf and JSON over HTTP, on 4318.
@@ -17,7 +17,7 @@ pub struct Settings {
 }
 
 /// OTLP over HTTP.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
     /// Where to listen.
@@ -31,7 +31,7 @@ pub struct Http {
 }
 
 /// OTLP over gRPC.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Grpc {
     /// Where to listen.

@@ -4,7 +4,7 @@ use crate::units::{Bytes, Span};
 const DAY: u64 = 86_400;
 
 /// `store.metrics:` in the configuration.
-#[derive(Debug, Clone, serde::Deserialize, serde::Serialize)]
+#[derive(Debug, Clone, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// How often all series are sampled. Default: 10 s.
