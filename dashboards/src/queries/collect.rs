@@ -14,6 +14,14 @@ use super::elasticsearch::Search;
 pub(super) struct Asked {
     pub(super) place: String,
     pub(super) question: Question,
+    /// Silence is the good answer.
+    pub(super) alert: bool,
+}
+
+impl Asked {
+    fn new(place: impl Into<String>, question: Question) -> Self {
+        Asked { place: place.into(), question, alert: false }
+    }
 }
 
 #[derive(Debug)]
@@ -30,10 +38,17 @@ pub(super) fn all() -> anyhow::Result<Vec<Asked>> {
         dashboard(&board.file(), &board.render(), &mut out);
     }
     for file in rules::all(&Settings::committed()?) {
-        let recordings = file.recordings.iter().map(|rule| (rule.name.clone(), rule.expr.clone()));
-        let alerts = file.alerts.iter().map(|rule| (rule.name.to_owned(), rule.expr.clone()));
-        for (name, expr) in recordings.chain(alerts) {
-            out.push(Asked { place: format!("rule {name}"), question: Question::Metrics(expr) });
+        for rule in file.recordings {
+            out.push(Asked::new(format!("rule {}", rule.name), Question::Metrics(rule.expr)));
+        }
+        for alert in file.alerts {
+            // What it compares has to be there, or it could never fire.
+            for series in super::prometheus::selectors(&alert.expr) {
+                let place = format!("rule {}: {series}", alert.name);
+                out.push(Asked::new(place, Question::Metrics(format!("last_over_time({series}[10m])"))));
+            }
+            let asked = Asked::new(format!("rule {}", alert.name), Question::Metrics(alert.expr));
+            out.push(Asked { alert: true, ..asked });
         }
     }
     for search in kibana::searches() {
@@ -43,10 +58,7 @@ pub(super) fn all() -> anyhow::Result<Vec<Asked>> {
             terms: None,
             distinct: None,
         };
-        out.push(Asked {
-            place: format!("saved search {}", search.title),
-            question: Question::Records(question),
-        });
+        out.push(Asked::new(format!("saved search {}", search.title), Question::Records(question)));
     }
     for dashboard in kibana::dashboards() {
         for chart in dashboard.charts {
@@ -57,10 +69,10 @@ pub(super) fn all() -> anyhow::Result<Vec<Asked>> {
             };
             let question =
                 Search { index: kibana::pattern(dashboard.view), lucene: chart.lucene, terms, distinct };
-            out.push(Asked {
-                place: format!("kibana {}: {}", dashboard.title, chart.title),
-                question: Question::Records(question),
-            });
+            out.push(Asked::new(
+                format!("kibana {}: {}", dashboard.title, chart.title),
+                Question::Records(question),
+            ));
         }
     }
     Ok(out)
@@ -69,19 +81,16 @@ pub(super) fn all() -> anyhow::Result<Vec<Asked>> {
 fn dashboard(file: &str, board: &Value, out: &mut Vec<Asked>) {
     for mark in board["annotations"]["list"].as_array().into_iter().flatten() {
         if let Some(expr) = mark["expr"].as_str() {
-            out.push(Asked {
-                place: format!("{file}: marks {}", mark["name"]),
-                question: Question::Metrics(filled(expr)),
-            });
+            out.push(Asked::new(format!("{file}: marks {}", mark["name"]), Question::Metrics(filled(expr))));
         }
     }
     for variable in board["templating"]["list"].as_array().into_iter().flatten() {
         let definition = variable["definition"].as_str().and_then(|text| text.strip_prefix("label_values("));
         if let Some((series, _)) = definition.and_then(|text| text.rsplit_once(',')) {
-            out.push(Asked {
-                place: format!("{file}: filter {}", variable["name"]),
-                question: Question::Metrics(filled(series)),
-            });
+            out.push(Asked::new(
+                format!("{file}: filter {}", variable["name"]),
+                Question::Metrics(filled(series)),
+            ));
         }
     }
     for panel in board["panels"].as_array().into_iter().flatten() {
@@ -92,7 +101,7 @@ fn dashboard(file: &str, board: &Value, out: &mut Vec<Asked>) {
                 Some("elasticsearch") => Question::Records(search(target)),
                 _ => continue, // one trace by its id: there is no question without the id
             };
-            out.push(Asked { place: place.clone(), question });
+            out.push(Asked::new(place.clone(), question));
         }
     }
 }
@@ -117,6 +126,7 @@ fn search(target: &Value) -> Search {
 fn filled(expr: &str) -> String {
     expr.replace("$__rate_interval", "1m")
         .replace("$__range", "30m")
+        .replace(":1m]", ":1s]")
         .replace("$environment", ".*")
         .replace("$service", ".*")
         .replace("$segment", ".*")

@@ -31,38 +31,64 @@ fn text(error: reqwest::Error) -> String {
     error.to_string()
 }
 
-/// The metrics that `query` refers to and that are not among `emitted`: words that look like our names, or that stand
-/// before a brace or a bracket.
+/// The metrics that `query` refers to and that are not among `emitted`.
 pub(super) fn unknown<'q>(query: &'q str, emitted: &[String]) -> Vec<&'q str> {
-    let mut out = Vec::new();
-    let mut quoted = false;
-    let mut start = None;
-    for (at, c) in query.char_indices().chain([(query.len(), ' ')]) {
-        if c == '"' {
-            quoted = !quoted;
-        }
-        let word = !quoted && (c.is_ascii_alphanumeric() || c == '_' || c == ':');
-        match (word, start) {
-            (true, None) => start = Some(at),
-            (false, Some(from)) => {
-                let name = &query[from..at];
-                let ours = ["instrument_", "instrument:", "sightline_", "alertmanager_", "prometheus_"];
-                if ours.iter().any(|prefix| name.starts_with(prefix))
-                    && !emitted.iter().any(|known| known == name)
-                {
-                    out.push(name);
-                }
-                start = None;
-            }
-            _ => {}
+    names_in(query)
+        .map(|(from, to)| &query[from..to])
+        .filter(|name| !emitted.iter().any(|known| known == name))
+        .collect()
+}
+
+/// The series that `query` selects, each with its matchers and without its range.
+pub(super) fn selectors(query: &str) -> Vec<&str> {
+    let mut out: Vec<&str> = Vec::new();
+    for (from, to) in names_in(query) {
+        let matchers = query[to..].starts_with('{').then(|| query[to..].find('}')).flatten();
+        let selector = &query[from..matchers.map_or(to, |end| to + end + 1)];
+        if !out.contains(&selector) {
+            out.push(selector);
         }
     }
     out
 }
 
+/// Where the metric names stand: words outside quotes that begin as names of the stack's parts do, and `up`.
+fn names_in(query: &str) -> impl Iterator<Item = (usize, usize)> + '_ {
+    const OURS: [&str; 6] =
+        ["instrument_", "instrument:", "sightline_", "alertmanager_", "prometheus_", "elasticsearch_"];
+    let mut quoted = false;
+    let mut start = None;
+    query.char_indices().chain([(query.len(), ' ')]).filter_map(move |(at, c)| {
+        if c == '"' {
+            quoted = !quoted;
+        }
+        let word = !quoted && (c.is_ascii_alphanumeric() || c == '_' || c == ':');
+        match (word, start) {
+            (true, None) => {
+                start = Some(at);
+                None
+            }
+            (false, Some(from)) => {
+                start = None;
+                let name = &query[from..at];
+                let ours = name == "up" || OURS.iter().any(|prefix| name.starts_with(prefix));
+                ours.then_some((from, at))
+            }
+            _ => None,
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::unknown;
+    use super::{selectors, unknown};
+
+    #[test]
+    fn finds_the_series_that_a_rule_compares() {
+        let query =
+            "sum(rate(instrument_calls_total{a=~\"b|c\"}[5m])) > 0 unless up == 0 or rate(sightline_x[1m])";
+        assert_eq!(selectors(query), ["instrument_calls_total{a=~\"b|c\"}", "up", "sightline_x"]);
+    }
 
     #[test]
     fn finds_the_metrics_that_nobody_emits() {
