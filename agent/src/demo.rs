@@ -26,13 +26,21 @@ pub struct Args {
     /// End by itself after so many seconds
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<u64>,
+    /// A folder of classic Grafana dashboards to show beside the built-in ones
+    #[arg(long, value_name = "FOLDER")]
+    dashboards: Option<PathBuf>,
+    /// Reads the page's files from here, for work on them
+    #[arg(long, value_name = "FOLDER", hide = true)]
+    page: Option<PathBuf>,
 }
 
 /// Runs until Ctrl-C, SIGTERM or the given time. `say` writes a line to the terminal.
 pub async fn main(args: Args, say: impl Fn(&str)) -> anyhow::Result<()> {
     let folder = Folder::new()?;
     let ports = Ports::choose(args.listen)?;
-    let agent = Agent::start(ports.config(&folder.0)?.into()).await.context("the agent did not start")?;
+    let mut config = ports.config(&folder.0)?;
+    (config.web.dashboards, config.web.page) = (args.dashboards, args.page);
+    let agent = Agent::start(config.into()).await.context("the agent did not start")?;
     let service = start_service(&ports, args.traffic)?;
     say(&welcome(&ports, args.traffic));
     let ended = watch(service, args.seconds).await;

@@ -122,8 +122,9 @@ impl BackEnds {
     }
 
     /// The query APIs and the page.
-    pub(super) fn apis(&self) -> Router {
-        let router = web::page::router(None);
+    pub(super) fn apis(&self, settings: &web::Settings) -> Router {
+        let router = web::page::router(settings.page.clone())
+            .merge(web::dashboards::router(settings.dashboards.clone()));
         #[cfg(feature = "embedded")]
         let router = router
             .merge(store::api::router(Arc::clone(&self.events)))

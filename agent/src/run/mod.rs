@@ -78,7 +78,7 @@ impl Agent {
             .merge(reload::router(reload.clone()))
             .merge(scrape)
             .merge(web::health::router(probe))
-            .merge(back_ends.apis());
+            .merge(back_ends.apis(&config.web));
         let web = web::start(&config.web, apis)
             .await
             .with_context(|| format!("cannot listen on {}; change web.listen", config.web.listen))?;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub mod access;
+pub mod dashboards;
 pub mod health;
 pub mod page;
 
@@ -24,11 +26,15 @@ pub struct Settings {
     pub listen: String,
     /// The token; made anew at each start and printed once when it is needed and not set here.
     pub token: Option<String>,
+    /// A folder of dashboards in Grafana's classic JSON, shown beside the built-in ones.
+    pub dashboards: Option<PathBuf>,
+    /// A folder to read the page's files from instead of the built-in ones, for work on them.
+    pub page: Option<PathBuf>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { listen: "127.0.0.1:9102".to_owned(), token: None }
+        Settings { listen: "127.0.0.1:9102".to_owned(), token: None, dashboards: None, page: None }
     }
 }
 

@@ -1,14 +1,19 @@
 // Each page as a person uses it, on live data.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { dashboards } from './dashboards.mjs';
+import { feed } from './feed.mjs';
 import { demo, eventually, launch, picture, tab, violations } from './support.mjs';
 
 let agent;
 let browser;
+let stopFeed;
+
+const get = async (path) => (await fetch(agent.url + path)).json();
 
 before(async () => {
   [agent, browser] = await Promise.all([demo(), launch()]);
-  const get = async (path) => (await fetch(agent.url + path)).json();
+  stopFeed = await feed(agent.url);
   // Long enough for rates to exist and for the first panic of the mixture.
   await eventually('rates, traces and a panic', async () => {
     const rate = await get(`/api/v1/query?query=${encodeURIComponent('sum(rate(instrument_outcomes_total[1m]))')}`);
@@ -18,6 +23,7 @@ before(async () => {
 });
 
 after(async () => {
+  stopFeed?.();
   await browser?.close();
   await agent?.stop();
 });
@@ -159,3 +165,5 @@ describe('the page', { concurrency: false }, () => {
     });
   }
 });
+
+dashboards({ open, close, get, folder: process.env.SIGHTLINE_DASHBOARDS });

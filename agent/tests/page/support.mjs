@@ -43,7 +43,7 @@ export async function demo() {
   const binary = process.env.SIGHTLINE_BIN;
   if (!binary) throw new Error('SIGHTLINE_BIN names no binary; run scripts/test-page');
   const port = await freePort();
-  const child = spawn(binary, ['demo', '--listen', `127.0.0.1:${port}`, '--traffic', '25'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(binary, ['demo', '--listen', `127.0.0.1:${port}`, '--traffic', '25', '--dashboards', 'boards', ...(process.env.SIGHTLINE_PAGE ? ['--page', process.env.SIGHTLINE_PAGE] : [])], { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += data));
   const url = `http://127.0.0.1:${port}`;

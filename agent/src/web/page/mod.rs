@@ -1,6 +1,6 @@
 //! The page: plain files inside the binary, served with strong ETags; every address that is not a file's is the page itself.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
@@ -14,15 +14,37 @@ macro_rules! files {
 }
 
 static FILES: &[(&str, &[u8])] = &files![
-    "index.html",
-    "icon.svg",
-    "style.css",
-    "app.js",
     "api.js",
+    "app.js",
     "format.js",
+    "grafana/annotations.js",
+    "grafana/calcs.js",
+    "grafana/elasticsearch.js",
+    "grafana/field.js",
+    "grafana/frames.js",
+    "grafana/model.js",
+    "grafana/panel.js",
+    "grafana/panels/heatmap.js",
+    "grafana/panels/index.js",
+    "grafana/panels/logs.js",
+    "grafana/panels/menu.js",
+    "grafana/panels/pie.js",
+    "grafana/panels/stat.js",
+    "grafana/panels/states.js",
+    "grafana/panels/table.js",
+    "grafana/panels/text.js",
+    "grafana/panels/timeseries.js",
+    "grafana/panels/trace.js",
+    "grafana/sources.js",
+    "grafana/text.js",
+    "grafana/transform.js",
+    "grafana/units.js",
+    "grafana/variables.js",
+    "icon.svg",
+    "index.html",
     "location.js",
-    "time.js",
     "pages/agent.js",
+    "pages/dashboards.js",
     "pages/explore.js",
     "pages/home.js",
     "pages/logs.js",
@@ -30,11 +52,17 @@ static FILES: &[(&str, &[u8])] = &files![
     "pages/trace.js",
     "pages/traces.js",
     "parts/chart.js",
+    "parts/graph.js",
+    "parts/marks.js",
+    "parts/plot.js",
     "parts/record.js",
     "parts/scroll.js",
     "parts/state.js",
     "parts/timepicker.js",
     "parts/waterfall.js",
+    "parts/why.js",
+    "style.css",
+    "time.js",
     "vendor/preact.js",
     "vendor/uplot.css",
     "vendor/uplot.js",
@@ -75,10 +103,12 @@ async fn page(State(source): State<Source>, request: Request) -> Response {
 }
 
 fn load(source: &Source, name: &str) -> Option<Bytes> {
-    let (_, built_in) = FILES.iter().find(|(file, _)| *file == name)?;
     match source {
-        None => Some(Bytes::from_static(built_in)),
-        Some(folder) => std::fs::read(folder.join(name)).ok().map(Bytes::from),
+        None => FILES.iter().find(|(file, _)| *file == name).map(|(_, body)| Bytes::from_static(body)),
+        Some(folder) => {
+            let plain = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+            plain.then(|| std::fs::read(folder.join(name)).ok().map(Bytes::from)).flatten()
+        }
     }
 }
 
@@ -129,6 +159,23 @@ mod tests {
         let (status, _, tag) = get("/ui/app.js", &[]).await;
         assert_eq!(status, 200);
         assert_eq!(get("/ui/app.js", &[("if-none-match", tag.as_deref().unwrap())]).await.0, 304);
+    }
+
+    #[test]
+    fn embeds_every_file_of_the_folder() {
+        fn visit(folder: &std::path::Path, below: &std::path::Path) {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let name = path.strip_prefix(below).unwrap().to_str().unwrap();
+                if path.is_dir() {
+                    visit(&path, below);
+                } else if !name.contains("LICENSE") && !name.ends_with(".md") {
+                    assert!(FILES.iter().any(|(file, _)| *file == name), "{name} is not in FILES");
+                }
+            }
+        }
+        let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/web/page/ui"));
+        visit(folder, folder);
     }
 
     /// A module that is imported but not embedded would leave a blank page.

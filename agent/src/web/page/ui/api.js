@@ -33,7 +33,9 @@ export async function query(expr, at, signal) {
 
 /** PromQL over a range: [{ metric, points: [[seconds, number]] }]. */
 export async function queryRange(expr, from, to, step, signal) {
-  const fields = { query: expr, start: Math.floor(from / 1000 / step) * step, end: to / 1000, step };
+  // Small steps lie on a fixed grid, so that a refresh does not make lines tremble; large ones end now, or the newest hours would be missing.
+  const last = Math.floor(to / 1000 / (step > 120 ? 60 : step)) * (step > 120 ? 60 : step);
+  const fields = { query: expr, start: last - Math.ceil((last - from / 1000) / step) * step, end: last, step };
   const body = await ask('/api/v1/query_range', { method: 'POST', body: form(fields), signal });
   return body.data.result.map((one) => ({ metric: one.metric, points: one.values.map(([t, v]) => [t, Number(v)]) }));
 }

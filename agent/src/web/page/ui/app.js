@@ -9,6 +9,7 @@ import { Trace } from './pages/trace.js';
 import { Panics } from './pages/panics.js';
 import { Explore } from './pages/explore.js';
 import { Agent } from './pages/agent.js';
+import { Dashboard, Dashboards } from './pages/dashboards.js';
 
 /** Name in the URL, label, key after `g`, component. */
 const PAGES = [
@@ -17,6 +18,7 @@ const PAGES = [
   ['traces', 'Traces', 't', Traces],
   ['panics', 'Panics', 'p', Panics],
   ['explore', 'Metrics', 'm', Explore],
+  ['dashboards', 'Dashboards', 'd', Dashboards],
   ['agent', 'Agent', 'a', Agent],
 ];
 
@@ -36,7 +38,7 @@ function App() {
     if (help && !box.open) box.showModal();
     if (!help && box?.open) box.close();
   }, [help]);
-  const first = path[0] ?? '';
+  const first = path[0] === 'd' ? 'dashboards' : path[0] ?? '';
   const page = PAGES.find(([name]) => name === first);
   const title = path[0] === 'traces' && path[1] ? 'Trace' : page?.[1] ?? 'Not found';
   useEffect(() => {
@@ -56,7 +58,8 @@ function App() {
       <button class="quiet" onClick=${() => setHelp(true)} aria-label="Keyboard shortcuts">?</button>
     </header>
     <main id="main" tabindex="-1">
-      ${first === 'traces' && path[1] ? html`<${Trace} id=${path[1]} ...${shared} />`
+      ${path[0] === 'd' && path[1] ? html`<${Dashboard} uid=${path[1]} ...${shared} />`
+        : first === 'traces' && path[1] ? html`<${Trace} id=${path[1]} ...${shared} />`
         : page ? html`<${page[3]} ...${shared} />`
         : html`<h1>Not found</h1><p>There is no page at this address. <a href="/">Go to the services.</a></p>`}
     </main>

@@ -63,3 +63,18 @@ export function catchClicks(event) {
   announce();
   scrollTo(0, 0);
 }
+
+/** A finished link of a dashboard, with the refresh that the reader chose. */
+export function keep(url) {
+  const refresh = here().params.get('refresh');
+  return refresh && url.startsWith('/') && !/[?&]refresh=/.test(url) ? `${url}${url.includes('?') ? '&' : '?'}refresh=${refresh}` : url;
+}
+
+/** Replaces all values of the parameters named in `pairs`, which may name one more than once; `null` only removes. */
+export function setAll(pairs) {
+  const params = here().params;
+  for (const name of new Set(pairs.map(([key]) => key))) params.delete(name);
+  for (const [key, value] of pairs) if (value !== null) params.append(key, value);
+  history.pushState(null, '', `${location.pathname}?${params}`);
+  announce();
+}

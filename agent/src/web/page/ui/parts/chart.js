@@ -1,87 +1,39 @@
-// A time series chart (uPlot), with its figures as a table for those who cannot see it.
+// A time series chart (uPlot) with a legend and a tooltip, and its figures as a table for those who cannot see it.
 import { html, useEffect, useRef, useState } from '../vendor/preact.js';
 import { set } from '../location.js';
 import { clock, short } from '../format.js';
+import { COLOURS, align, options, stack } from './plot.js';
 import { Scroll } from './scroll.js';
 
-/** Distinguishable in both schemes and by most colour-blind people. */
-export const COLOURS = ['#3b82f6', '#e8710a', '#12a150', '#c026d3', '#d93025', '#0891b2', '#8b5cf6', '#a16207', '#db2777', '#64748b'];
+export { COLOURS };
 
-/** [{ label, points }] on one time axis, as uPlot wants it. */
-export function align(series) {
-  const times = [...new Set(series.flatMap((one) => one.points.map(([t]) => t)))].sort((a, b) => a - b);
-  const place = new Map(times.map((t, i) => [t, i]));
-  const columns = series.map((one) => {
-    const column = new Array(times.length).fill(null);
-    for (const [t, v] of one.points) column[place.get(t)] = Number.isFinite(v) ? v : null;
-    return column;
-  });
-  return [times, ...columns];
-}
-
-const two = (n) => String(n).padStart(2, '0');
-
-/** A tick `by` seconds from the next: the date from a day on, seconds below a minute. */
-function tick(at, by) {
-  const time = new Date(at * 1000);
-  if (by >= 86400) return `${two(time.getMonth() + 1)}-${two(time.getDate())}`;
-  return `${two(time.getHours())}:${two(time.getMinutes())}${by < 60 ? `:${two(time.getSeconds())}` : ''}`;
-}
-
-function stacked(data) {
-  const sums = new Array(data[0].length).fill(0);
-  return [data[0], ...data.slice(1).map((column) => column.map((v, i) => (sums[i] += v ?? 0)))];
-}
+const MOST = 60;
 
 /**
- * props: series [{ label, points: [[s, v]], colour? }], unit (value → text), height, label, bars, stack,
- * marks [{ at: ms, text }] for deploys, from/to in ms so that gaps at the ends show.
+ * props: series [{ label, points: [[s, v]], colour?, draw?: line|bars|points, fill?: 0..100, width?, stack?: group, negative?, axis?: right, unit?, dash? }],
+ * unit (value → text), height, label, bars and stack (for all), legend: true|false|[{ name, of: points → text }] for columns,
+ * marks [{ at: ms, text, colour? }] for deploys, limits [{ value, colour }], from/to in ms so that gaps at the ends show, onPick(series, time).
  */
-export function Chart({ series, unit = short, height = 180, label, bars, stack, legend = true, marks = [], from, to }) {
+export function Chart(props) {
+  const { series, unit = short, height = 180, label, bars, legend = true, marks = [], from, to } = props;
   const box = useRef(null);
+  const tip = useRef(null);
   const [table, setTable] = useState(false);
-  const lines = series.slice(0, 40);
+  const [off, setOff] = useState(new Set());
+  const lines = series.slice(0, MOST).map((one, i) => ({
+    ...one, colour: one.colour ?? COLOURS[i % COLOURS.length], draw: one.draw ?? (bars ? 'bars' : 'line'),
+    stack: one.stack ?? (props.stack ? 'all' : undefined), fill: one.fill ?? (bars ? 85 : props.stack ? 35 : 0),
+  })).filter((one) => !off.has(one.label));
   useEffect(() => {
     if (table || !box.current || !lines.length) return undefined;
     // A canvas understands no light-dark(): the figure's own colour is the resolved one.
     const ink = getComputedStyle(box.current).color;
     const raw = align(lines);
-    const data = stack ? stacked(raw) : raw;
-    const axis = { stroke: ink, grid: { stroke: 'rgba(128,128,128,.18)', width: 1 }, ticks: { show: false }, font: '11px system-ui' };
-    const draw = (u) => {
-      for (const mark of marks) {
-        const x = u.valToPos(mark.at / 1000, 'x', true);
-        if (x < u.bbox.left || x > u.bbox.left + u.bbox.width) continue;
-        u.ctx.save();
-        u.ctx.strokeStyle = '#8b5cf6';
-        u.ctx.setLineDash([4, 4]);
-        u.ctx.beginPath();
-        u.ctx.moveTo(x, u.bbox.top);
-        u.ctx.lineTo(x, u.bbox.top + u.bbox.height);
-        u.ctx.stroke();
-        u.ctx.fillStyle = ink;
-        u.ctx.fillText(mark.text, x + 4, u.bbox.top + 10);
-        u.ctx.restore();
-      }
-    };
-    const chart = new uPlot({
-      width: box.current.clientWidth || 400,
-      height,
-      legend: { show: legend && lines.length > 1 && lines.length <= 12, live: true },
-      cursor: { drag: { x: true, y: false, setScale: false }, focus: { prox: 16 } },
-      scales: { x: { time: true, range: from && to ? [from / 1000, to / 1000] : undefined }, y: { range: (u, low, high) => [Math.min(0, low ?? 0), (high || 1) * 1.08] } },
-      axes: [{ ...axis, space: 70, values: (u, ticks, i, space, by) => ticks.map((t) => tick(t, by)) }, { ...axis, size: 62, values: (u, ticks) => ticks.map((v) => unit(v)) }],
-      series: [{ value: (u, v) => (v == null ? '' : clock(v * 1000, false)) }, ...lines.map((one, i) => ({
-        label: one.label,
-        stroke: one.colour ?? COLOURS[i % COLOURS.length],
-        width: bars ? 0 : 1.5,
-        fill: bars || stack ? `${one.colour ?? COLOURS[i % COLOURS.length]}${bars ? 'cc' : '44'}` : undefined,
-        paths: bars ? uPlot.paths.bars({ size: [0.9, 60] }) : undefined,
-        points: { show: raw[0].length < 3 },
-        value: (u, v, s, index) => (v == null ? '–' : unit(raw[s]?.[index] ?? v)),
-      }))],
+    const { data, bands } = stack(raw, lines);
+    const chart = new uPlot(options({
+      ...props, lines, data, bands, unit, height, ink, marks, width: box.current.clientWidth || 400,
       hooks: {
-        draw: [draw],
+        setCursor: [(u) => showTip(u, tip.current, lines, raw, unit)],
         // Dragging over a stretch of time looks at that stretch.
         setSelect: [(u) => {
           if (u.select.width < 8) return;
@@ -89,41 +41,95 @@ export function Chart({ series, unit = short, height = 180, label, bars, stack, 
           set({ from: edge(u.select.left), to: edge(u.select.left + u.select.width) });
         }],
       },
-    }, stack ? [data[0], ...data.slice(1)] : data, box.current);
+    }), data, box.current);
     const watch = new ResizeObserver(() => chart.setSize({ width: box.current?.clientWidth || 400, height }));
     watch.observe(box.current);
+    if (props.onPick) chart.over.addEventListener('click', () => pick(chart, lines, raw, props.onPick));
     return () => {
       watch.disconnect();
       chart.destroy();
     };
+  }, [series, table, off, height, from, to, marks.length, label]);
+  if (!series.length) return html`<p class="empty">No data in this range.</p>`;
+  const toggle = (name) => setOff((old) => {
+    const next = new Set(old);
+    if (!next.delete(name)) next.add(name);
+    return next;
   });
-  if (!lines.length) return html`<p class="empty">No data in this range.</p>`;
   return html`
     <figure class="chart">
-      ${table ? html`<${ChartTable} series=${lines} unit=${unit} label=${label} />`
-        : html`<div ref=${box} role="img" aria-label=${`Chart: ${label}. ${lines.length} series.`}></div>`}
-      <button class="quiet small" aria-pressed=${table} onClick=${() => setTable(!table)}>${table ? 'chart' : 'table'}</button>
-      ${series.length > lines.length && html`<span class="note">${lines.length} of ${series.length} series are drawn</span>`}
+      ${table ? html`<${ChartTable} series=${series} unit=${unit} label=${label} />`
+        : html`<div class="plot" ref=${box} role="img" aria-label=${`Chart: ${label}. ${series.length} series.`}><div class="tip" ref=${tip} hidden></div></div>`}
+      <button class="quiet small as-table" aria-pressed=${table} aria-label=${`${label} as a table`} onClick=${() => setTable(!table)}>${table ? 'chart' : 'table'}</button>
+      ${legend && !table && (series.length > 1 || Array.isArray(legend)) && html`<${Legend} series=${series} off=${off} toggle=${toggle} columns=${Array.isArray(legend) ? legend : []} unit=${unit} />`}
+      ${series.length > MOST && html`<span class="note">${MOST} of ${series.length} series are drawn</span>`}
     </figure>`;
 }
 
+function Legend({ series, off, toggle, columns, unit }) {
+  const item = (one, i) => html`<button class="quiet key" aria-pressed=${!off.has(one.label)} onClick=${() => toggle(one.label)}>
+    <i style=${{ background: one.colour ?? COLOURS[i % COLOURS.length] }}></i>${one.label}</button>`;
+  if (!columns.length) return html`<div class="keys">${series.slice(0, MOST).map(item)}</div>`;
+  return html`<div class="keys as-rows"><table><thead><tr><th scope="col"><span class="hidden">series</span></th>${columns.map((c) => html`<th scope="col" class="n">${c.name}</th>`)}</tr></thead>
+    <tbody>${series.slice(0, MOST).map((one, i) => html`<tr><th scope="row">${item(one, i)}</th>${columns.map((c) => html`<td class="n">${(one.unit ?? unit)(c.of(one.points.map(([, v]) => v)))}</td>`)}</tr>`)}</tbody></table></div>`;
+}
+
+/** The values under the pointer, largest first. Written without a render: it follows the mouse. */
+function showTip(u, tip, lines, raw, unit) {
+  const { idx, left, top } = u.cursor;
+  if (!tip) return;
+  // Charts that only follow another one's pointer show the line, not the box.
+  if (idx === null || idx === undefined || left < 0 || !u.over.matches(':hover')) {
+    tip.hidden = true;
+    return;
+  }
+  const rows = lines.map((one, i) => [one, raw[i + 1][idx]]).filter(([, v]) => v !== null && v !== undefined).sort((a, b) => b[1] - a[1]);
+  tip.replaceChildren(...[[null, clock(raw[0][idx] * 1000, false)], ...rows.slice(0, 12)].map(([one, value]) => {
+    const row = document.createElement('div');
+    if (!one) return Object.assign(row, { textContent: value, className: 'when' });
+    const [dot, name, figure] = ['i', 'span', 'b'].map((tag) => document.createElement(tag));
+    dot.style.background = one.colour;
+    name.textContent = one.label;
+    figure.textContent = (one.unit ?? unit)(Math.abs(value) === -value && one.negative ? -value : value);
+    row.append(dot, name, figure);
+    return row;
+  }));
+  if (rows.length > 12) tip.append(`and ${rows.length - 12} more`);
+  tip.hidden = false;
+  const wide = tip.offsetWidth;
+  const room = u.over.clientWidth - left > wide + 24;
+  tip.style.left = `${Math.max(0, u.over.offsetLeft + (room ? left + 14 : left - wide - 14))}px`;
+  tip.style.top = `${Math.max(0, Math.min(top, u.over.clientHeight - 20))}px`;
+}
+
+/** Which line was clicked: the nearest at that moment. */
+function pick(u, lines, raw, onPick) {
+  const { idx, top } = u.cursor;
+  if (idx === null || idx === undefined || u.select.width >= 8) return;
+  const near = lines.map((one, i) => [one, raw[i + 1][idx], Math.abs(u.valToPos(u.data[i + 1][idx] ?? Infinity, one.axis === 'right' ? 'y2' : 'y') - top)])
+    .filter(([, v, far]) => v !== null && v !== undefined && Number.isFinite(far)).sort((a, b) => a[2] - b[2])[0];
+  if (near) onPick(near[0], near[1], raw[0][idx] * 1000);
+}
+
 function ChartTable({ series, unit, label }) {
-  return html`<${Scroll} label=${label}><table><caption>${label}</caption>
-    <thead><tr><th scope="col">Series</th><th scope="col">Last</th><th scope="col">Least</th><th scope="col">Most</th></tr></thead>
+  return html`<${Scroll} label=${label}><table class="rows"><caption>${label}</caption>
+    <thead><tr><th scope="col">Series</th><th scope="col" class="n">Last</th><th scope="col" class="n">Least</th><th scope="col" class="n">Most</th></tr></thead>
     <tbody>${series.map((one) => {
       const values = one.points.map(([, v]) => v).filter(Number.isFinite);
-      return html`<tr><th scope="row">${one.label}</th><td>${unit(values.at(-1))}</td>
-        <td>${unit(values.length ? Math.min(...values) : NaN)}</td><td>${unit(values.length ? Math.max(...values) : NaN)}</td></tr>`;
+      const of = (v) => (one.unit ?? unit)(v);
+      return html`<tr><th scope="row">${one.label}</th><td class="n">${of(values.at(-1))}</td>
+        <td class="n">${of(values.length ? Math.min(...values) : NaN)}</td><td class="n">${of(values.length ? Math.max(...values) : NaN)}</td></tr>`;
     })}</tbody></table><//>`;
 }
 
 /** A line without axes, for table cells. */
-export function Spark({ points, label, colour = 'var(--accent)' }) {
+export function Spark({ points, label, colour = 'var(--accent)', fill, wide = 96, high = 22 }) {
   if (!points || points.length < 2) return html`<span class="spark" aria-hidden="true"></span>`;
-  const [w, h] = [96, 22];
-  const most = Math.max(...points.map(([, v]) => v), 1e-12);
+  const values = points.map(([, v]) => v).filter(Number.isFinite);
+  const [least, most] = [Math.min(0, ...values), Math.max(...values, 1e-12)];
   const [t0, t1] = [points[0][0], points.at(-1)[0]];
-  const path = points.map(([t, v]) => `${(((t - t0) / (t1 - t0)) * w).toFixed(1)},${(h - 1 - (v / most) * (h - 3)).toFixed(1)}`).join(' ');
-  return html`<svg class="spark" viewBox="0 0 ${w} ${h}" width=${w} height=${h} role="img" aria-label=${label}>
-    <polyline points=${path} fill="none" stroke=${colour} stroke-width="1.5" /></svg>`;
+  const place = points.filter(([, v]) => Number.isFinite(v)).map(([t, v]) => `${(((t - t0) / (t1 - t0)) * wide).toFixed(1)},${(high - 1 - ((v - least) / (most - least)) * (high - 3)).toFixed(1)}`);
+  return html`<svg class="spark" viewBox="0 0 ${wide} ${high}" preserveAspectRatio="none" width=${wide} height=${high} role="img" aria-label=${label}>
+    ${fill && html`<polygon points=${`0,${high} ${place.join(' ')} ${wide},${high}`} fill=${colour} opacity="0.15" />`}
+    <polyline points=${place.join(' ')} fill="none" stroke=${colour} stroke-width="1.5" vector-effect="non-scaling-stroke" /></svg>`;
 }

@@ -1,0 +1,102 @@
+// Queries of a panel, sent to the agent's public APIs: Prometheus, Elasticsearch and Zipkin; all give frames.
+import { getJson, query, queryRange } from '../api.js';
+import { labelText, series, table } from './frames.js';
+import { interpolate } from './text.js';
+import { records } from './elasticsearch.js';
+
+const KINDS = ['prometheus', 'elasticsearch', 'zipkin'];
+const ALIKE = { opensearch: 'elasticsearch', 'grafana-opensearch-datasource': 'elasticsearch', 'grafana-amazonprometheus-datasource': 'prometheus', mimir: 'prometheus', 'victoriametrics-datasource': 'prometheus', tempo: 'zipkin', jaeger: 'zipkin' };
+
+/** Which of our APIs a target means; otherwise its own word for it, for the frame that names it. */
+export function sourceOf(target, panel, variables = []) {
+  const source = target?.datasource ?? panel?.datasource;
+  const uid = typeof source === 'string' ? source : source?.uid;
+  const type = typeof source === 'object' && source?.type;
+  if (type && type !== 'datasource') return ALIKE[type] ?? type;
+  if (uid === '-- Dashboard --' || uid === '__expr__') return uid;
+  const variable = /^\$\{?(\w+)\}?$/.exec(uid ?? '')?.[1];
+  const chosen = variable && variables.find((one) => one.name === variable);
+  if (chosen?.type === 'datasource') return ALIKE[chosen.query] ?? chosen.query;
+  if (target?.expr !== undefined) return 'prometheus';
+  if (target?.metrics || target?.bucketAggs) return 'elasticsearch';
+  return KINDS.find((kind) => (uid ?? '').toLowerCase().includes(kind)) ?? (uid === 'logs' ? 'elasticsearch' : uid && uid !== 'default' && !variable ? uid : 'prometheus');
+}
+
+/** { frames, errors, foreign: [what nobody here can answer] } of all the targets of a panel. `scope` holds its variables, macros and range. */
+export async function ask(panel, scope, signal) {
+  const out = { frames: [], errors: [], foreign: [] };
+  const answers = await Promise.all(panel.targets.map(async (target, i) => {
+    const refId = target.refId ?? String.fromCharCode(65 + i);
+    const kind = sourceOf(target, panel, scope.variables);
+    try {
+      if (kind === 'prometheus') return await promql({ ...target, refId }, panel, scope, signal);
+      if (kind === 'elasticsearch') return await records({ ...target, refId }, scope, signal);
+      if (kind === 'zipkin') return await traces({ ...target, refId }, scope, signal);
+      out.foreign.push(kind === '__expr__' ? `an expression (${target.type ?? 'math'})` : `the data source '${kind}'`);
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      out.errors.push(`${refId}: ${error.message}`);
+    }
+    return [];
+  }));
+  out.frames = answers.flat();
+  return out;
+}
+
+const seconds = (text) => {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d|w)?$/.exec(String(text ?? '').replace(/^[<>]=?/, ''));
+  return match ? Number(match[1]) * { ms: 1e-3, s: 1, m: 60, h: 3600, d: 86400, w: 604800 }[match[2] ?? 's'] : 0;
+};
+export { seconds as lengthInSeconds };
+
+/** Panels that draw rows rather than times; there an instant query is a table if it says so. */
+const isTable = (panel) => panel.type === 'table';
+
+async function promql(target, panel, scope, signal) {
+  const own = Math.max(scope.step, seconds(interpolate(target.interval ?? '', scope)));
+  const expr = interpolate(target.expr ?? '', scope, 'promql');
+  if (!expr.trim()) return [];
+  const many = panel.targets.length > 1;
+  if (target.instant && !(target.range && !isTable(panel))) {
+    const rows = await query(expr, scope.to, signal);
+    const asTable = isTable(panel) && target.format !== 'time_series';
+    if (!asTable) return rows.map((one) => series(legend(target, one.metric, expr), one.metric, [[scope.to, one.value]], target.refId));
+    const value = many ? `Value #${target.refId}` : 'Value';
+    return rows.length ? [table(rows.map((one) => ({ Time: scope.to, ...one.metric, [value]: one.value })), target.refId, { Time: 'time', [value]: 'number' })] : [];
+  }
+  const found = await queryRange(expr, scope.from, scope.to, own, signal);
+  if (isTable(panel) && target.format === 'table') {
+    const value = many ? `Value #${target.refId}` : 'Value';
+    const rows = found.flatMap((one) => one.points.map(([t, v]) => ({ Time: t * 1000, ...one.metric, [value]: v })));
+    return rows.length ? [table(rows, target.refId, { Time: 'time', [value]: 'number' })] : [];
+  }
+  return found.map((one) => ({ ...series(legend(target, one.metric, expr), one.metric, one.points.map(([t, v]) => [t * 1000, v]), target.refId), step: own, expr }));
+}
+
+/** `legendFormat` with its labels; `__auto` and nothing are the labels themselves. */
+function legend({ legendFormat }, labels, expr) {
+  if (legendFormat && legendFormat !== '__auto') return legendFormat.replace(/\{\{\s*([^}\s]+)\s*\}\}/g, (_, name) => labels[name] ?? '').trim() || labelText(labels) || expr;
+  const { __name__: name, ...rest } = labels;
+  const values = Object.values(rest);
+  return values.length === 1 && !name ? values[0] : labelText(labels) || expr;
+}
+
+async function traces(target, scope, signal) {
+  const { queryType = 'traceID' } = target;
+  const text = interpolate(target.query ?? '', scope).trim();
+  if (queryType === 'traceID' || queryType === 'traceId') {
+    if (!text) return [];
+    const spans = await getJson(`/api/v2/trace/${encodeURIComponent(text)}`, signal).catch((error) => {
+      if (/not found/.test(error.message)) return [];
+      throw error;
+    });
+    return spans.length ? [{ name: text, refId: target.refId, spans, fields: [] }] : [];
+  }
+  if (queryType === 'dependencies' || queryType === 'serviceMap') {
+    const links = await getJson(`/api/v2/dependencies?${new URLSearchParams({ endTs: scope.to, lookback: scope.to - scope.from, durations: 'true' })}`, signal);
+    return [{ name: '', refId: target.refId, links, fields: [] }];
+  }
+  const found = await getJson(`/api/v2/traces?${new URLSearchParams({ endTs: scope.to, lookback: scope.to - scope.from, limit: 20, ...(target.serviceName && { serviceName: interpolate(target.serviceName, scope) }) })}`, signal);
+  const rows = found.filter((spans) => spans.length).map((spans) => ({ Trace: spans[0].traceId, Name: spans[0].name, Service: spans[0].localEndpoint?.serviceName, Start: spans[0].timestamp / 1000, Duration: (spans[0].duration ?? 0) / 1000 }));
+  return rows.length ? [table(rows, target.refId, { Start: 'time' })] : [];
+}

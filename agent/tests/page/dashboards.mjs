@@ -1,0 +1,120 @@
+// Every dashboard that ships, and two of foreign shape: each panel is drawn, or says in words why there is nothing.
+import assert from 'node:assert/strict';
+import { readFileSync, readdirSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { eventually, picture, violations } from './support.mjs';
+
+/** Panels whose good answer is none, or whose series are made elsewhere, and why. Nothing else may be empty. */
+const MAY_BE_EMPTY = {
+  'sightline-home': ['Firing alerts', 'Targets up', 'Pages that failed'],
+  'sightline-service': ['Error budget left'],
+  'sightline-handler': ['Slow calls', 'Errors and warnings'],
+  'sightline-agent': ['Sent again, by reason', 'Dead letters', 'Dropped, by reason', 'Refused input, by reason'],
+  'sightline-traces': ['Trace', 'Its log records', 'Slow requests'],
+};
+
+/** [{ type, state, title, text }] of all panels, each brought into sight. */
+async function panels(page) {
+  await page.locator('[data-panel]').first().waitFor();
+  for (const fold of await page.locator('.fold[aria-expanded=false]').all()) await fold.click();
+  await eventually('every panel has its answer', () => page.evaluate(() => {
+    const waiting = document.querySelector('[data-state=waiting]');
+    waiting?.scrollIntoView();
+    return !waiting;
+  }), 20);
+  return page.$$eval('[data-panel]', (list) => list.map((one) => ({ type: one.dataset.panel, state: one.dataset.state, title: one.querySelector('h2')?.textContent ?? '', text: one.innerText })));
+}
+
+export function dashboards({ open, close, get, folder }) {
+  describe('dashboards', { concurrency: false }, () => {
+    for (const name of readdirSync(folder).sort()) {
+      const { uid, title } = JSON.parse(readFileSync(`${folder}/${name}`));
+      test(`${name} is drawn with data`, async () => {
+        const page = await open(`/d/${uid}`);
+        const list = await panels(page);
+        assert.equal(await page.locator('h1').textContent(), title);
+        const wrong = list.filter((one) => one.state !== 'drawn' && !(one.state === 'empty' && MAY_BE_EMPTY[uid]?.includes(one.title)));
+        assert.deepEqual(wrong, []);
+        for (const one of list.filter((panel) => panel.state === 'empty')) assert.match(one.text, /No data because|paste a trace id|no record carries|half a second|none in this range|no errors/, one.title);
+        assert.equal(await page.locator('[data-unsupported]').count(), 0);
+        await page.evaluate(() => scrollTo(0, 0));
+        await picture(page, `dashboard-${name.replace('.json', '')}`);
+        await close(page);
+      });
+    }
+
+    test('filters narrow, and links carry them and the range', async () => {
+      const page = await open('/d/sightline-service?from=now-15m');
+      const pick = page.locator('.field', { hasText: 'service' });
+      await pick.locator('summary').click();
+      await pick.getByLabel('kittenserver').click();
+      await page.waitForURL(/var-service=kittenserver/);
+      await page.locator('.ways').getByRole('link', { name: 'Handler' }).click();
+      await page.waitForURL(/sightline-handler\?.*var-service=kittenserver.*from=now-15m/);
+      await page.locator('[data-state=drawn]').first().waitFor();
+      await close(page);
+    });
+
+    test('a row of a table leads to the trace it names', async () => {
+      const page = await open('/d/sightline-traces?from=now-1h');
+      const cell = page.locator('[data-panel=table]', { hasText: 'Failed requests' }).locator('tbody a').first();
+      await cell.click();
+      await page.waitForURL(/var-trace=[0-9a-f]{32}/);
+      await page.locator('[data-panel=traces] .waterfall .span').first().waitFor();
+      await picture(page, 'dashboard-traces-one');
+      await close(page);
+    });
+
+    test('a machine dashboard of foreign make is drawn', async () => {
+      const page = await open('/d/test-node');
+      const list = await panels(page);
+      assert.equal(await page.locator('h1').textContent(), 'Machine box-1');
+      assert.deepEqual(list.filter((one) => one.state !== 'drawn'), []);
+      const titles = list.map((one) => one.title);
+      assert.ok(titles.includes('Traffic of eth0') && titles.includes('Traffic of eth1'), `repeated by device: ${titles}`);
+      const text = list.map((one) => one.text).join('\n');
+      // Words for values, a computed column, an exception's name, Markdown that is not mark-up.
+      for (const part of [/3\.\d d/, /Used/, /28 GiB/, /kernel/, /two/]) assert.match(text, part);
+      assert.equal(await page.locator('.markdown script').count(), 0);
+      await page.evaluate(() => scrollTo(0, 0));
+      await picture(page, 'dashboard-node');
+      await close(page);
+    });
+
+    test('a dashboard of the oldest form is drawn, and what is unknown is framed and named', async () => {
+      const page = await open('/d/go-process');
+      const list = await panels(page);
+      const odd = list.filter((one) => one.state !== 'drawn');
+      assert.deepEqual(odd.map((one) => one.title), ['Hexagons', 'From elsewhere']);
+      assert.match(odd[0].text, /Not supported here: the panel type 'grafana-polystat-panel'[\s\S]*go_goroutines/);
+      assert.match(odd[1].text, /Not supported here: the data source 'loki'/);
+      assert.match(list.find((one) => one.title === 'State').text, /UP/);
+      await page.evaluate(() => scrollTo(0, 0));
+      await picture(page, 'dashboard-go');
+      await close(page);
+    });
+
+    test('a file that is no dashboard is named in the list', async () => {
+      const { dashboards: all, refused } = await get('/api/dashboards');
+      assert.equal(all.length, 13);
+      assert.deepEqual(refused.map((one) => one.split(':')[0]), ['broken.json']);
+      const page = await open('/dashboards');
+      await page.locator('.boards a', { hasText: 'Machine' }).waitFor();
+      await page.getByText('broken.json').waitFor();
+      await picture(page, 'dashboards');
+      await close(page);
+    });
+
+    test('a dashboard works in the dark and on a phone', async () => {
+      const page = await open('/d/sightline-service', { colorScheme: 'dark', viewport: { width: 360, height: 740 } });
+      await panels(page);
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth) <= 360);
+      await picture(page, 'phone-dashboard');
+      await close(page);
+      const wide = await open('/d/sightline-home', { colorScheme: 'dark' });
+      await panels(wide);
+      assert.deepEqual(await violations(wide), []);
+      await close(wide);
+    });
+  });
+}
