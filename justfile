@@ -33,6 +33,10 @@ bench-logs *ARGS:
 faults *ARGS:
     cargo bench -p sightline-agent --features crash-points --bench faults -- {{ARGS}}
 
+# the same with the real agent and a real Elasticsearch behind a bad network, and `kill -9`
+faults-real RECORDS="200000":
+    SIGHTLINE_TEST_RECORDS={{RECORDS}} cargo test --release -p sightline-agent --test it -- real_faults --test-threads 1
+
 # fuzz one target for a while (nightly): line, mapping, record, spans, queue
 fuzz TARGET SECONDS="60":
     cargo +nightly fuzz run {{TARGET}} -- -max_total_time={{SECONDS}}

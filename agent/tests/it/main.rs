@@ -13,6 +13,7 @@ mod fakes;
 mod first_light;
 mod fuzz_smoke;
 mod outage;
+mod real_faults;
 mod remote_write;
 mod statsd_corpus;
 mod support;

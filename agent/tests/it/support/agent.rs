@@ -71,6 +71,8 @@ pub(crate) struct Ports {
     pub(crate) logs: u16,
     pub(crate) otlp: u16,
     pub(crate) zipkin: u16,
+    /// Logs over HTTP, `_bulk` too.
+    pub(crate) bulk: u16,
     pub(crate) dir: tempfile::TempDir,
 }
 
@@ -82,6 +84,7 @@ impl Ports {
             logs: free_port(),
             otlp: free_port(),
             zipkin: free_port(),
+            bulk: free_port(),
             dir: tempfile::tempdir().unwrap(),
         }
     }
@@ -97,7 +100,7 @@ impl Ports {
             "data_dir: {dir}\n\
              web: {{listen: '127.0.0.1:{}'}}\n\
              metrics: {{listen_udp: '127.0.0.1:{statsd}', listen_tcp: '127.0.0.1:{statsd}'}}\n\
-             logs: {{tcp: {{listen: '127.0.0.1:{logs}'}}, udp: {{listen: '127.0.0.1:{logs}'}}, http: {{listen: off}}}}\n\
+             logs: {{tcp: {{listen: '127.0.0.1:{logs}'}}, udp: {{listen: '127.0.0.1:{logs}'}}, http: {{listen: '127.0.0.1:{bulk}'}}}}\n\
              otlp: {{http: {{listen: '127.0.0.1:{}'}}, grpc: {{listen: off}}}}\n\
              spans: {{zipkin: {{listen: '127.0.0.1:{}'}}}}\n\
              {more}\n",
@@ -107,6 +110,7 @@ impl Ports {
             dir = self.dir.path().join("data").display(),
             statsd = self.statsd,
             logs = self.logs,
+            bulk = self.bulk,
         );
         std::fs::write(&config, text).unwrap();
         let log = self.dir.path().join("agent.log");

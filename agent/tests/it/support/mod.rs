@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod backends;
+pub(crate) mod proxy;
 
 use std::net::{TcpListener, UdpSocket};
 use std::path::PathBuf;
