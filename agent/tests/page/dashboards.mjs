@@ -49,6 +49,7 @@ export function dashboards({ open, close, get, folder }) {
       await pick.locator('summary').click();
       await pick.getByLabel('kittenserver').click();
       await page.waitForURL(/var-service=kittenserver/);
+      await pick.locator('summary', { hasText: 'kittenserver' }).waitFor();
       await page.locator('.ways').getByRole('link', { name: 'Handler' }).click();
       await page.waitForURL(/sightline-handler\?.*var-service=kittenserver.*from=now-15m/);
       await page.locator('[data-state=drawn]').first().waitFor();

@@ -61,7 +61,7 @@ describe('the page', { concurrency: false }, () => {
     await page.getByRole('searchbox').fill('status:200 AND method:POST');
     await page.keyboard.press('Enter');
     await page.waitForURL(/q=status/);
-    await page.locator('.record').first().waitFor();
+    await page.locator('ol[data-query="status:200 AND method:POST"] .record').first().waitFor();
     await page.locator('.line').first().click();
     const fields = await page.locator('.fields').first().innerText();
     assert.match(fields, /status\s+200/);
@@ -74,7 +74,9 @@ describe('the page', { concurrency: false }, () => {
     const page = await open('/logs?q=status:%5B200%20TO');
     const alert = page.getByRole('alert');
     await alert.waitFor();
-    assert.ok((await alert.textContent()).length > 10);
+    // In words, and at its place.
+    assert.match(await alert.textContent(), /column 15/);
+    assert.match(await alert.locator('pre').textContent(), /^status:\[200 TO\n {14}▲$/);
     // The refused request itself is in the console; nothing else is.
     page.wrong = page.wrong.filter((line) => !line.includes('status of 400'));
     await close(page);
@@ -88,6 +90,81 @@ describe('the page', { concurrency: false }, () => {
     await close(page);
   });
 
+  test('new records arrive by themselves, and can be held still', async () => {
+    const page = await open('/logs?q=status:200');
+    await page.getByRole('button', { name: 'Live' }).click();
+    await page.waitForURL(/live=1/);
+    await page.locator('.tail .record').nth(5).waitFor();
+    await picture(page, 'live-tail');
+    await page.getByRole('button', { name: 'Pause' }).click();
+    const first = await page.locator('.tail .record').first().textContent();
+    const seen = await page.locator('.tail-bar .note').textContent();
+    await page.waitForFunction((old) => document.querySelector('.tail-bar .note').textContent !== old, seen);
+    assert.equal(await page.locator('.tail .record').first().textContent(), first, 'nothing moves while it is held');
+    await page.getByRole('button', { name: 'Go on' }).click();
+    await page.waitForFunction((old) => document.querySelector('.tail .record').textContent !== old, first);
+    assert.ok((await page.locator('.tail .record').count()) <= 300);
+    await close(page);
+  });
+
+  test('what a search finds can be downloaded', async () => {
+    const page = await open('/logs?q=status:200%20AND%20method:POST');
+    await page.getByText('Download').click();
+    for (const [name, first] of [['NDJSON', /^\{.*"status":200/], ['CSV', /^"?'?@timestamp"?,.*status/]]) {
+      const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: new RegExp(name) }).click()]);
+      let text = '';
+      for await (const part of await download.createReadStream()) text += part;
+      assert.match(text, first);
+      assert.ok(text.trim().split('\n').length > 5);
+    }
+    await close(page);
+  });
+
+  test('a record shows what was said just before and after', async () => {
+    const page = await open('/logs?q=method:POST');
+    await page.locator('.line').nth(8).click();
+    await page.getByRole('button', { name: 'before and after' }).click();
+    await page.locator('.around .here').waitFor();
+    assert.ok((await page.locator('.around .record').count()) >= 6);
+    await close(page);
+  });
+
+  test('security names the address that tries and the accounts it tries', async () => {
+    const page = await open('/security');
+    await page.locator('tbody tr', { hasText: '192.0.2.66' }).first().waitFor();
+    await picture(page, 'security');
+    await page.getByRole('link', { name: '192.0.2.66' }).first().click();
+    await page.waitForURL(/logs\?.*source\.ip/);
+    await page.locator('.record').first().waitFor();
+    await close(page);
+  });
+
+  test('the map shows who calls whom, and a table says the same', async () => {
+    const page = await open('/map');
+    await page.locator('tbody tr', { hasText: 'sqlite' }).waitFor();
+    const cells = await page.locator('tbody tr', { hasText: 'sqlite' }).locator('td').allTextContents();
+    assert.match(cells.join(' '), /\/s .*%.*(ms|s) .*(ms|s)/);
+    assert.ok((await page.locator('.graph .edge').count()) >= 2);
+    await picture(page, 'map');
+    await close(page);
+  });
+
+  test('nothing found says why', async () => {
+    const page = await open('/explore?expr=no_such_series_total');
+    await page.getByText('no_such_series_total has never arrived').waitFor();
+    await close(page);
+  });
+
+  test('the page may load and run nothing but what the agent serves', async () => {
+    const answer = await fetch(`${agent.url}/`, { headers: { accept: 'text/html' } });
+    const policy = answer.headers.get('content-security-policy');
+    assert.match(policy, /default-src 'self'/);
+    assert.doesNotMatch(policy, /unsafe|https?:|\*/);
+    assert.equal(answer.headers.get('x-content-type-options'), 'nosniff');
+    const text = await answer.text();
+    assert.doesNotMatch(text, /<script(?![^>]*src=)|style=|https?:\/\//);
+  });
+
   test('from a panic to its trace, its logs and its metrics', async () => {
     const page = await open('/panics');
     const panic = page.locator('.panic').first();
@@ -99,6 +176,7 @@ describe('the page', { concurrency: false }, () => {
     await page.locator('.waterfall .span').first().waitFor();
     await page.locator('.records .record').first().waitFor();
     assert.ok(await page.locator('.badge.failed').count());
+    assert.ok(await page.locator('.panic-mark').count(), 'the panic is on the time axis');
     await picture(page, 'trace-of-a-panic');
     assert.deepEqual(await violations(page), []);
     await page.getByRole('link', { name: /logs of this request/ }).click();
@@ -153,7 +231,7 @@ describe('the page', { concurrency: false }, () => {
     await close(page);
   });
 
-  for (const path of ['/', '/logs', '/traces', '/panics', '/explore', '/agent']) {
+  for (const path of ['/', '/logs', '/traces', '/panics', '/explore', '/security', '/map', '/dashboards', '/agent']) {
     test(`${path} works in the dark and on a phone`, async () => {
       const page = await open(path, { colorScheme: 'dark', viewport: { width: 360, height: 740 } });
       await page.locator('h1').waitFor();

@@ -13,7 +13,10 @@ async function ask(url, options) {
   if (response.status === 401) throw new Error('the agent asks for its token: open this page with ?token=…');
   if (!response.ok) {
     const reason = body?.error?.root_cause?.[0]?.reason ?? body?.error?.reason ?? body?.error ?? text.slice(0, 300);
-    throw new Error(typeof reason === 'string' && reason ? reason : `${url}: status ${response.status}`);
+    const error = new Error(typeof reason === 'string' && reason ? reason : `${url}: status ${response.status}`);
+    // The place of a mistake in a query, counted from one.
+    error.column = body?.error?.col ?? (Number.isInteger(body?.at) ? body.at + 1 : undefined);
+    throw error;
   }
   if (body === null) throw new Error(`${url}: the answer is not JSON`);
   return body;
@@ -33,8 +36,9 @@ export async function query(expr, at, signal) {
 
 /** PromQL over a range: [{ metric, points: [[seconds, number]] }]. */
 export async function queryRange(expr, from, to, step, signal) {
-  // Small steps lie on a fixed grid, so that a refresh does not make lines tremble; large ones end now, or the newest hours would be missing.
-  const last = Math.floor(to / 1000 / (step > 120 ? 60 : step)) * (step > 120 ? 60 : step);
+  // Small steps lie on a fixed grid, so that a refresh does not make lines tremble; large ones end now, or the newest samples would be missing.
+  const grid = Math.min(step, 30);
+  const last = Math.floor(to / 1000 / grid) * grid;
   const fields = { query: expr, start: last - Math.ceil((last - from / 1000) / step) * step, end: last, step };
   const body = await ask('/api/v1/query_range', { method: 'POST', body: form(fields), signal });
   return body.data.result.map((one) => ({ metric: one.metric, points: one.values.map(([t, v]) => [t, Number(v)]) }));
@@ -69,7 +73,7 @@ export function useData(load, deps, every = 0, held = () => false) {
         const data = await load(control.signal);
         if (!control.signal.aborted) setState({ data, error: null, loading: false });
       } catch (error) {
-        if (!control.signal.aborted) setState((old) => ({ data: old.data, error: error.message, loading: false }));
+        if (!control.signal.aborted) setState((old) => ({ data: old.data, error: error.message, column: error.column, loading: false }));
       }
       if (every && !control.signal.aborted) timer = setTimeout(again, every);
     };

@@ -10,6 +10,8 @@ import { Panics } from './pages/panics.js';
 import { Explore } from './pages/explore.js';
 import { Agent } from './pages/agent.js';
 import { Dashboard, Dashboards } from './pages/dashboards.js';
+import { Security } from './pages/security.js';
+import { ServiceMap } from './pages/map.js';
 
 /** Name in the URL, label, key after `g`, component. */
 const PAGES = [
@@ -18,6 +20,8 @@ const PAGES = [
   ['traces', 'Traces', 't', Traces],
   ['panics', 'Panics', 'p', Panics],
   ['explore', 'Metrics', 'm', Explore],
+  ['security', 'Security', 's', Security],
+  ['map', 'Map', 'v', ServiceMap],
   ['dashboards', 'Dashboards', 'd', Dashboards],
   ['agent', 'Agent', 'a', Agent],
 ];

@@ -12,7 +12,7 @@ function modern(panel) {
     out.fieldConfig = { defaults: {
       unit: panel.yaxes?.[0]?.format, min: asNumber(panel.yaxes?.[0]?.min), max: asNumber(panel.yaxes?.[0]?.max), decimals: panel.decimals,
       custom: { drawStyle: panel.bars && !panel.lines ? 'bars' : 'line', lineWidth: panel.linewidth ?? 1, fillOpacity: (panel.fill ?? 1) * 10, stacking: stacked, spanNulls: panel.nullPointMode === 'connected', lineInterpolation: panel.steppedLine ? 'stepAfter' : undefined },
-    }, overrides: (panel.seriesOverrides ?? []).map(exception) };
+    }, overrides: (panel.seriesOverrides ?? []).map((one) => exception(one, panel.yaxes?.[1]?.format)) };
     const shown = panel.legend ?? {};
     out.options = { legend: { showLegend: shown.show !== false, displayMode: shown.alignAsTable ? 'table' : 'list', placement: shown.rightSide ? 'right' : 'bottom', calcs: ['min', 'max', 'avg', 'current', 'total'].filter((c) => shown[c]) } };
   }
@@ -37,11 +37,11 @@ function modern(panel) {
 const asNumber = (text) => (text === null || text === undefined || text === '' || Number.isNaN(Number(text)) ? undefined : Number(text));
 
 /** An old series override as a new one. */
-function exception({ alias = '', ...rules }) {
+function exception({ alias = '', ...rules }, rightUnit) {
   const inside = /^\/.*\/\w*$/.test(alias);
   const value = { yaxis: ['custom.axisPlacement', rules.yaxis === 2 ? 'right' : 'auto'], fill: ['custom.fillOpacity', (rules.fill ?? 0) * 10], color: ['color', { mode: 'fixed', fixedColor: rules.color }],
     transform: ['custom.transform', rules.transform], bars: ['custom.drawStyle', rules.bars ? 'bars' : 'line'], stack: ['custom.stacking', { mode: rules.stack ? 'normal' : 'none', group: 'A' }], linewidth: ['custom.lineWidth', rules.linewidth] };
-  return { matcher: { id: inside ? 'byRegexp' : 'byName', options: alias }, properties: Object.keys(rules).filter((key) => value[key]).map((key) => ({ id: value[key][0], value: value[key][1] })) };
+  return { matcher: { id: inside ? 'byRegexp' : 'byName', options: alias }, properties: Object.keys(rules).filter((key) => value[key]).map((key) => ({ id: value[key][0], value: value[key][1] })).concat(rules.yaxis === 2 && rightUnit ? { id: 'unit', value: rightUnit } : []) };
 }
 
 /** The oldest form keeps panels in rows of twelfths; places them in the grid of twenty-four. */

@@ -5,6 +5,8 @@ import { getJson, query, queryRange, useData } from '../api.js';
 import { range, rateWindow, step } from '../time.js';
 import { seconds, short } from '../format.js';
 import { Chart } from '../parts/chart.js';
+import { deploys } from '../parts/marks.js';
+import { Why } from '../parts/why.js';
 import { Nothing, State } from '../parts/state.js';
 
 /** What a person wants to know first of a service, as PromQL. */
@@ -23,10 +25,10 @@ const name = (metric) => {
   return [own, text].filter(Boolean).join(' ') || 'value';
 };
 
-async function ranged(expr, signal) {
+async function ranged(expr, service, signal) {
   const { from, to, seconds: length } = range();
-  const result = await queryRange(expr, from, to, step(length), signal);
-  return { from, to, series: result.map((one) => ({ label: name(one.metric), points: one.points })) };
+  const [result, marks] = await Promise.all([queryRange(expr, from, to, step(length), signal), deploys(from, to, service, signal)]);
+  return { from, to, marks, series: result.map((one) => ({ label: name(one.metric), points: one.points })) };
 }
 
 export function Explore({ params, every, stamp }) {
@@ -57,14 +59,14 @@ export function Explore({ params, every, stamp }) {
     </form>
     ${expr && html`<${Card} title=${expr} expr=${expr} unit=${short} every=${every} stamp=${stamp} params=${params} tall />`}
     <${State} ...${names} empty=${names.data?.services.length === 0 && !expr && html`<${Nothing} what="metrics" kind="metric" />`}>
-      <div class="cards">${chosen && CARDS.map(([title, make, unit]) => html`<${Card} key=${title + chosen} title=${title} unit=${unit}
+      <div class="cards">${chosen && CARDS.map(([title, make, unit]) => html`<${Card} key=${title + chosen} title=${title} service=${chosen} unit=${unit}
         expr=${make(`service="${chosen}"`, rateWindow(step(range().seconds)))} every=${every} stamp=${stamp} params=${params} />`)}</div>
     <//>`;
 }
 
-function Card({ title, expr, unit, every, stamp, params, tall }) {
-  const state = useData((signal) => ranged(expr, signal), [expr, stamp, params.get('from'), params.get('to')], every);
+function Card({ title, expr, unit, every, stamp, params, tall, service }) {
+  const state = useData((signal) => ranged(expr, service, signal), [expr, stamp, params.get('from'), params.get('to')], every);
   return html`<section class="card"><h2>${title}</h2>
-    <${State} ...${state}><${Chart} ...${state.data} label=${title} unit=${unit} height=${tall ? 280 : 170} /><//>
+    <${State} ...${state} asked=${tall && expr} empty=${state.data && !state.data.series.length && html`<${Why} exprs=${[expr]} from=${state.data.from} to=${state.data.to} />`}><${Chart} ...${state.data} label=${title} unit=${unit} height=${tall ? 280 : 170} /><//>
     ${!tall && html`<button class="quiet small" onClick=${() => set({ expr })}>open the query</button>`}</section>`;
 }

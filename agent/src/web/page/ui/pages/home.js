@@ -5,6 +5,7 @@ import { query, queryRange, useData } from '../api.js';
 import { range, rateWindow, step } from '../time.js';
 import { percent, seconds, short } from '../format.js';
 import { Chart, Spark } from '../parts/chart.js';
+import { deploys } from '../parts/marks.js';
 import { Scroll } from '../parts/scroll.js';
 import { Nothing, State } from '../parts/state.js';
 
@@ -18,7 +19,8 @@ async function load(signal) {
   const window = `${Math.max(60, Math.min(Math.round(length / 15), 3600))}s`;
   const handlers = `group="handlers"`;
   const rates = `sum by (service) (rate(instrument_outcomes_total{${handlers}}[W]))`;
-  const [rate, errors, p99, health, version, panics, trend] = await Promise.all([
+  const [marks, rate, errors, p99, health, version, panics, trend] = await Promise.all([
+    deploys(from, to, null, signal),
     query(rates.replace('W', window), to, signal),
     query(`sum by (service) (rate(instrument_outcomes_total{${handlers},outcome=~"failed|error|panic"}[${window}]))`, to, signal),
     query(`histogram_quantile(0.99, sum by (service, le) (rate(instrument_timing_seconds_bucket{${handlers}}[${window}])))`, to, signal),
@@ -43,7 +45,7 @@ async function load(signal) {
     trend: trendBy.get(name) ?? [],
   }));
   rows.sort((a, b) => (b.health ?? 0) - (a.health ?? 0) || (b.ratio || 0) - (a.ratio || 0) || b.rate - a.rate);
-  return { rows, trend: trend.map((one) => ({ label: one.metric.service, points: one.points })), window, from, to };
+  return { rows, trend: trend.map((one) => ({ label: one.metric.service, points: one.points })), window, from, to, marks };
 }
 
 export function Home({ every, stamp, params }) {
@@ -56,7 +58,7 @@ export function Home({ every, stamp, params }) {
     <//>`;
 }
 
-function Services({ rows, trend, from, to }) {
+function Services({ rows, trend, from, to, marks }) {
   return html`
     <${Scroll} label="services"><table class="rows">
       <thead><tr><th scope="col">Service</th><th scope="col">Health</th><th scope="col" class="n">Requests/s</th>
@@ -76,5 +78,5 @@ function Services({ rows, trend, from, to }) {
           ${' '}<a href=${href('/traces', { service: row.name })}>traces</a></td>
       </tr>`)}</tbody></table><//>
     <h2>Requests per second</h2>
-    <${Chart} series=${trend} label="requests per second by service" unit=${(v) => `${short(v)}/s`} from=${from} to=${to} />`;
+    <${Chart} series=${trend} label="requests per second by service" unit=${(v) => `${short(v)}/s`} from=${from} to=${to} marks=${marks} />`;
 }

@@ -5,7 +5,9 @@ import { logQuery, search, useData } from '../api.js';
 import { range, step } from '../time.js';
 import { clock, short } from '../format.js';
 import { Chart } from '../parts/chart.js';
+import { deploys } from '../parts/marks.js';
 import { Record } from '../parts/record.js';
+import { Tail } from '../parts/tail.js';
 import { Nothing, State } from '../parts/state.js';
 
 export const LEVELS = { error: '#d93025', warn: '#e8710a', info: '#3b82f6', debug: '#64748b', trace: '#94a3b8' };
@@ -13,7 +15,7 @@ export const LEVELS = { error: '#d93025', warn: '#e8710a', info: '#3b82f6', debu
 async function load(text, size, signal) {
   const { from, to, seconds } = range();
   const interval = step(seconds, 60, 1);
-  const body = await search('logs-*', {
+  const [marks, body] = await Promise.all([deploys(from, to, null, signal), search('logs-*', {
     query: logQuery(text, from, to),
     size,
     sort: [{ '@timestamp': 'desc' }],
@@ -28,7 +30,7 @@ async function load(text, size, signal) {
       handlers: { terms: { field: 'handler', size: 10 } },
       statuses: { terms: { field: 'status', size: 10 } },
     },
-  }, signal);
+  }, signal)]);
   const levels = new Map();
   for (const bucket of body.aggregations?.when?.buckets ?? []) {
     for (const one of bucket.level?.buckets ?? []) {
@@ -38,6 +40,8 @@ async function load(text, size, signal) {
   }
   const order = Object.keys(LEVELS);
   return {
+    marks,
+    found: text,
     hits: body.hits.hits,
     total: body.hits.total?.value ?? body.hits.hits.length,
     chart: [...levels].sort(([a], [b]) => order.indexOf(a) - order.indexOf(b)).map(([label, points]) => ({ label, points, colour: LEVELS[label] })),
@@ -61,7 +65,8 @@ export function Logs({ params, every, stamp }) {
   // An open record would leave the list with the next answer.
   const open = useRef(0);
   const hold = (by) => (open.current += by);
-  const state = useData((signal) => load(text, size, signal), [stamp, params.toString()], every, () => open.current > 0);
+  const live = params.get('live') === '1';
+  const state = useData((signal) => (live ? null : load(text, size, signal)), [stamp, params.toString()], live ? 0 : every, () => open.current > 0);
   const submit = (event) => {
     event.preventDefault();
     set({ q: new FormData(event.target).get('q') });
@@ -73,18 +78,27 @@ export function Logs({ params, every, stamp }) {
       <input id="q" name="q" type="search" value=${text} spellcheck="false" autocomplete="off"
         placeholder='words, "a phrase", status:200 AND method:POST, message:/.*refused.*/' />
       <button>Search</button>
+      <button type="button" aria-pressed=${live} class=${live ? 'on' : ''} onClick=${() => set({ live: live ? null : '1' })}>Live</button>
+      <${Download} text=${text} />
     </form>
-    <${State} ...${state} empty=${state.data?.total === 0 && (text
+    ${live ? html`<${Tail} text=${text} />` : html`<${State} ...${state} asked=${text} empty=${state.data?.total === 0 && (text
         ? html`<p class="empty">No record in this time range matches. <a href=${href('/logs')}>Show all</a></p>`
         : html`<${Nothing} what="logs" kind="log" />`)}>
       <${Results} ...${state.data} text=${text} size=${size} hold=${hold} />
-    <//>`;
+    <//>`}`;
 }
 
-function Results({ hits, total, chart, facets, text, size, from, to, hold }) {
+/** Everything that the query finds in this range, as a file. */
+function Download({ text }) {
+  const { from, to } = range();
+  const way = (format) => `/api/logs/export?${new URLSearchParams({ ...(text && { q: text }), from: Math.round(from), to: Math.round(to), format })}`;
+  return html`<details class="menu"><summary>Download ▾</summary><div class="choices right"><a href=${way('ndjson')} download>NDJSON: whole records</a><a href=${way('csv')} download>CSV: the usual columns</a></div></details>`;
+}
+
+function Results({ hits, total, chart, facets, text, size, from, to, hold, marks, found }) {
   return html`
     <p class="note" aria-live="polite">${short(total)} records</p>
-    <${Chart} series=${chart} bars stack legend=${false} height=${110} label="records by level" from=${from} to=${to} />
+    <${Chart} series=${chart} bars stack legend=${false} height=${110} label="records by level" from=${from} to=${to} marks=${marks} />
     <div class="with-side">
       <aside aria-label="Most frequent values">${facets.filter((f) => f.buckets.length).map((facet) => html`
         <h2>${facet.field}</h2><ul>${facet.buckets.map((bucket) => html`<li>
@@ -92,7 +106,7 @@ function Results({ hits, total, chart, facets, text, size, from, to, hold }) {
           <span class="count">${short(bucket.doc_count)}</span>
           <button class="quiet small" aria-label=${`exclude ${bucket.key}`} onClick=${() => set({ q: narrow(text, facet.field, bucket.key, true) })}>−</button>
         </li>`)}</ul>`)}</aside>
-      <ol class="records">${hits.map((hit) => html`<${Line} key=${hit._id} hit=${hit} text=${text} hold=${hold} />`)}</ol>
+      <ol class="records" data-query=${found}>${hits.map((hit) => html`<${Line} key=${hit._id} hit=${hit} text=${text} hold=${hold} />`)}</ol>
     </div>
     ${total > hits.length && size < 1000 && html`<button onClick=${() => set({ size: size * 2 })}>Show more</button>`}`;
 }

@@ -27,9 +27,9 @@ export function Trace({ id, stamp }) {
   const request = spans.map((s) => s.tags?.['http.request.id']).find(Boolean);
   const service = about?.root.localEndpoint?.serviceName;
   const marks = hits.map((hit) => ({
-    at: Date.parse(hit._source['@timestamp']), level: hit._source['log.level'] ?? '', text: hit._source.message ?? '',
+    at: Date.parse(hit._source['@timestamp']), level: hit._source['log.level'] ?? '', text: hit._source.message ?? '', panic: Boolean(hit._source['error.fingerprint'] ?? hit._source.error?.fingerprint),
   }));
-  const panicked = hits.some((hit) => hit._source['error.fingerprint']);
+  const panicked = marks.some((mark) => mark.panic);
   return html`
     <h1>${about?.root.name ?? 'Trace'} <small class="id">${id}</small></h1>
     <${State} ...${state} empty=${state.data && !spans.length && !hits.length && html`<p class="empty">No span and no log record has this

@@ -11,7 +11,7 @@ const MOST = 60;
 
 /**
  * props: series [{ label, points: [[s, v]], colour?, draw?: line|bars|points, fill?: 0..100, width?, stack?: group, negative?, axis?: right, unit?, dash? }],
- * unit (value → text), height, label, bars and stack (for all), legend: true|false|[{ name, of: points → text }] for columns,
+ * unit (value → text), height, label, bars and stack (for all), legend: true|false|[{ name, of: values → number }] for columns, legendRoom in px,
  * marks [{ at: ms, text, colour? }] for deploys, limits [{ value, colour }], from/to in ms so that gaps at the ends show, onPick(series, time).
  */
 export function Chart(props) {
@@ -61,16 +61,17 @@ export function Chart(props) {
       ${table ? html`<${ChartTable} series=${series} unit=${unit} label=${label} />`
         : html`<div class="plot" ref=${box} role="img" aria-label=${`Chart: ${label}. ${series.length} series.`}><div class="tip" ref=${tip} hidden></div></div>`}
       <button class="quiet small as-table" aria-pressed=${table} aria-label=${`${label} as a table`} onClick=${() => setTable(!table)}>${table ? 'chart' : 'table'}</button>
-      ${legend && !table && (series.length > 1 || Array.isArray(legend)) && html`<${Legend} series=${series} off=${off} toggle=${toggle} columns=${Array.isArray(legend) ? legend : []} unit=${unit} />`}
+      ${legend && !table && (series.length > 1 || Array.isArray(legend)) && html`<${Legend} series=${series} off=${off} toggle=${toggle} columns=${Array.isArray(legend) ? legend : []} unit=${unit} room=${props.legendRoom} />`}
       ${series.length > MOST && html`<span class="note">${MOST} of ${series.length} series are drawn</span>`}
     </figure>`;
 }
 
-function Legend({ series, off, toggle, columns, unit }) {
+function Legend({ series, off, toggle, columns, unit, room }) {
+  const high = room ? { maxHeight: `${room}px` } : null;
   const item = (one, i) => html`<button class="quiet key" aria-pressed=${!off.has(one.label)} onClick=${() => toggle(one.label)}>
     <i style=${{ background: one.colour ?? COLOURS[i % COLOURS.length] }}></i>${one.label}</button>`;
-  if (!columns.length) return html`<div class="keys">${series.slice(0, MOST).map(item)}</div>`;
-  return html`<div class="keys as-rows"><table><thead><tr><th scope="col"><span class="hidden">series</span></th>${columns.map((c) => html`<th scope="col" class="n">${c.name}</th>`)}</tr></thead>
+  if (!columns.length) return html`<div class="keys" style=${high}>${series.slice(0, MOST).map(item)}</div>`;
+  return html`<div class="keys as-rows" style=${high}><table><thead><tr><th scope="col"><span class="hidden">series</span></th>${columns.map((c) => html`<th scope="col" class="n">${c.name}</th>`)}</tr></thead>
     <tbody>${series.slice(0, MOST).map((one, i) => html`<tr><th scope="row">${item(one, i)}</th>${columns.map((c) => html`<td class="n">${(one.unit ?? unit)(c.of(one.points.map(([, v]) => v)))}</td>`)}</tr>`)}</tbody></table></div>`;
 }
 

@@ -30,14 +30,15 @@ export function ServiceGraph({ links, note = () => '' }) {
   const most = Math.max(...links.map((link) => link.callCount), 1);
   const [width, height] = [(cols.length - 1) * WIDE + BOX_W + 16, rows * HIGH + 8];
   const failing = (link) => (link.errorCount ?? 0) / (link.callCount || 1);
-  return html`<div class="scroll graph" tabindex="0" role="group" aria-label="service map"><svg viewBox=${`0 0 ${width} ${height}`} width=${width} height=${height} role="img"
+  return html`<div class="scroll graph" tabindex="0" role="group" aria-label="service map"><svg viewBox=${`0 0 ${width} ${height}`} width=${width} height=${height} role="group"
       aria-label=${`Service map: ${links.map((link) => `${link.parent} calls ${link.child}`).join(', ')}`}>
     <defs>${['', 'bad'].map((kind) => html`<marker id=${`arrow${kind}`} viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0 L8 4 L0 8 z" class=${`head ${kind}`} /></marker>`)}</defs>
     ${links.map((link) => {
       const [[x0, y0], [x1, y1]] = [place.get(link.parent), place.get(link.child)];
       const bad = failing(link) > 0.05;
       const [from, to, back] = [[x0 + BOX_W, y0 + BOX_H / 2], [x1, y1 + BOX_H / 2], x1 <= x0];
-      const path = back ? `M ${x0 + BOX_W / 2} ${y0 + BOX_H} C ${x0 + BOX_W / 2} ${y0 + HIGH}, ${x1 + BOX_W / 2} ${y1 + HIGH}, ${x1 + BOX_W / 2} ${y1 + BOX_H}`
+      const self = link.parent === link.child;
+      const path = self ? `M ${x0 + BOX_W / 2 - 22} ${y0 + BOX_H} c -8 30, 52 30, 44 0` : back ? `M ${x0 + BOX_W / 2} ${y0 + BOX_H} C ${x0 + BOX_W / 2} ${y0 + HIGH}, ${x1 + BOX_W / 2} ${y1 + HIGH}, ${x1 + BOX_W / 2} ${y1 + BOX_H}`
         : `M ${from} C ${from[0] + 40} ${from[1]}, ${to[0] - 40} ${to[1]}, ${to}`;
       return html`<path d=${path} class=${`edge ${bad ? 'bad' : ''}`} stroke-width=${1.2 + 3 * Math.sqrt(link.callCount / most)} marker-end=${`url(#arrow${bad ? 'bad' : ''})`} />`;
     })}

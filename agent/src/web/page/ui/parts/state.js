@@ -1,10 +1,10 @@
 // What stands where data would: loading, an error with its reason, or why there is none yet.
 import { html, useState } from '../vendor/preact.js';
 
-/** Shows `children` when there is data; otherwise says what is the matter. */
-export function State({ error, loading, data, empty, children }) {
+/** Shows `children` when there is data; otherwise says what is the matter, and in the query that was `asked` at which column. */
+export function State({ error, column, asked, loading, data, empty, children }) {
   return html`
-    ${error && html`<p class="error" role="alert">${error}</p>`}
+    ${error && html`<div role="alert"><p class="error">${error}</p>${asked && column && html`<pre class="place" tabindex="0">${`${asked}\n${' '.repeat(Math.min(column, asked.length + 1) - 1)}▲`}</pre>`}</div>`}
     ${!data && loading && html`<p class="empty" aria-live="polite">Loading…</p>`}
     ${data && empty ? empty : data ? children : null}`;
 }

@@ -59,7 +59,7 @@ export function markdown(source) {
 }
 
 /** HTML of a file is shown as the text it holds. */
-const words = (source) => source.replace(/<(script|style)[\s\S]*?<\/\1>/gi, '').replace(/<br\s*\/?>|<\/(p|div|h\d|li|tr)>/gi, '\n').replace(/<[^>]*>/g, '')
+const words = (source) => source.replace(/<(script|style)[\s\S]*?<\/\1>/gi, '').replace(/<br\s*\/?>|<\/(p|div|h\d|li|tr)>/gi, '\n\n').replace(/<[^>]*>/g, '')
   .replace(/&(amp|lt|gt|quot|nbsp|#39);/g, (_, name) => ({ amp: '&', lt: '<', gt: '>', quot: '"', nbsp: ' ', '#39': "'" }[name]));
 
 export function Text({ panel, scope }) {

@@ -49,7 +49,7 @@ export function TimeSeries({ panel, frames, scope, marks, height, sync }) {
   const room = shown && rows > 1 ? (asRows ? Math.min(rows * 26 + 24, height * 0.4) : Math.min(Math.ceil(rows / 4) * 24, 52)) : 0;
   const follow = series.some((one) => one.field.config.links?.length);
   const pick = (one, value, time) => setPicked(links(one.field.config, scope, { name: one.label, labels: one.field.labels, value, text: one.unit(value), time }));
-  return html`<${Chart} series=${series} label=${panel.title || 'series'} height=${Math.max(80, height - room)} legend=${shown && (columns.length === 0 ? true : columns)}
+  return html`<${Chart} series=${series} label=${panel.title || 'series'} height=${Math.max(80, height - room)} legendRoom=${room} legend=${shown && (columns.length === 0 ? true : columns)}
       unit=${(v) => unit(defaults.unit)(v, defaults.decimals ?? undefined)} from=${scope.from} to=${scope.to} min=${defaults.min ?? defaults.custom?.axisSoftMin} max=${defaults.max ?? undefined}
       log=${defaults.custom?.scaleDistribution?.type === 'log'} limits=${limits} marks=${marks} sync=${sync} onPick=${follow ? pick : undefined} />
     ${follow && html`<${Menu} items=${picked} close=${() => setPicked(null)} />`}`;
