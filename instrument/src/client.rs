@@ -36,6 +36,9 @@ impl Call {
         if let Some(ids) = running.scope.ids {
             write_ids(ids, headers);
         }
+        if !running.recorded() {
+            return Some(Call(running));
+        }
         let text = |v: &str| Value::Text(v.to_owned());
         running.attributes.push(("http.request.method", text(method.as_str())));
         running.attributes.push(("url.full", Value::Text(full(uri))));
@@ -52,12 +55,20 @@ impl Call {
         self.0.scope.clone()
     }
 
-    /// The answer's head came.
-    pub(crate) fn answered(mut self, status: u16) {
+    /// The answer's head came. A gRPC server that refuses says so in it; what it says at the end of a stream is not seen.
+    pub(crate) fn answered(mut self, status: u16, headers: &HeaderMap) {
         self.0.attributes.push(("http.response.status_code", Value::Int(i64::from(status))));
-        let error = (status >= 400).then(|| {
-            self.0.attributes.push(("error.type", Value::Text(status.to_string())));
-            format!("status {status}")
+        let grpc = headers.get("grpc-status").and_then(|v| v.to_str().ok());
+        if let Some(code) = grpc.and_then(|c| c.parse().ok()) {
+            self.0.attributes.push(("rpc.grpc.status_code", Value::Int(code)));
+        }
+        let error = match grpc {
+            Some(code) if code != "0" => Some((code.to_owned(), format!("gRPC status {code}"))),
+            _ => (status >= 400).then(|| (status.to_string(), format!("status {status}"))),
+        };
+        let error = error.map(|(kind, said)| {
+            self.0.attributes.push(("error.type", Value::Text(kind)));
+            said
         });
         self.0.finish(error);
     }
@@ -131,6 +142,15 @@ pub struct ClientLayer {
 
 impl ClientLayer {
     /// Calls of this segment: the name of the service that is called.
+    ///
+    /// ```
+    /// use sightline_instrument::ClientLayer;
+    /// use tower_layer::Layer;
+    /// let client = ClientLayer::new("kittens").layer(tower::service_fn(|_: http::Request<()>| async {
+    ///     Ok::<_, std::io::Error>(http::Response::new(()))
+    /// }));
+    /// # let _ = client;
+    /// ```
     pub fn new(segment: &str) -> Self {
         ClientLayer { segment: segment.into() }
     }
@@ -195,7 +215,7 @@ where
             && let Some(call) = this.call.take()
         {
             match result {
-                Ok(response) => call.answered(response.status().as_u16()),
+                Ok(response) => call.answered(response.status().as_u16(), response.headers()),
                 Err(error) => call.failed(error),
             }
         }

@@ -19,6 +19,8 @@ pub(crate) struct Request {
     pub(crate) id: RequestId,
     pub(crate) method: Method,
     pub(crate) uri: Uri,
+    /// Of HTTP, as OpenTelemetry writes it.
+    pub(crate) version: Option<&'static str>,
     /// With secrets blanked.
     pub(crate) query: Option<String>,
     pub(crate) host: Option<HeaderValue>,
@@ -46,6 +48,7 @@ const NOTES: usize = 8 << 10;
 pub(crate) struct Arrival<'a> {
     pub(crate) method: &'a Method,
     pub(crate) uri: &'a Uri,
+    pub(crate) version: http::Version,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) source: Option<IpAddr>,
     pub(crate) with_headers: bool,
@@ -60,7 +63,7 @@ impl Request {
         parent: Option<Parent>,
         start: Moment,
     ) -> Self {
-        let Arrival { method, uri, headers, source, with_headers } = arrival;
+        let Arrival { method, uri, version, headers, source, with_headers } = arrival;
         let query = uri.query().map(redact::query);
         let mut compact = Vec::with_capacity(512);
         let host = headers.get(header::HOST);
@@ -69,6 +72,13 @@ impl Request {
             id,
             method: method.clone(),
             uri: uri.clone(),
+            version: match version {
+                http::Version::HTTP_10 => Some("1.0"),
+                http::Version::HTTP_11 => Some("1.1"),
+                http::Version::HTTP_2 => Some("2"),
+                http::Version::HTTP_3 => Some("3"),
+                _ => None,
+            },
             query,
             host: host.cloned(),
             user_agent: headers.get(header::USER_AGENT).cloned(),

@@ -7,7 +7,7 @@ use crate::context::Request;
 use crate::ids::SpanIds;
 use crate::instrument::Instrument;
 use pin_project_lite::pin_project;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -21,20 +21,11 @@ pub(crate) struct Scope {
     pub(crate) ids: Option<SpanIds>,
     /// Whether whoever entered counts a panic itself, as the handler's outcome.
     pub(crate) caught: bool,
-    #[cfg(feature = "otlp")]
-    pub(crate) otel: Option<opentelemetry::Context>,
 }
 
 impl Scope {
     pub(crate) fn new(instrument: Instrument, request: Option<Arc<Request>>, ids: Option<SpanIds>) -> Self {
-        Scope {
-            #[cfg(feature = "otlp")]
-            otel: crate::traces::bridge::context(&instrument, ids),
-            instrument,
-            request,
-            ids,
-            caught: false,
-        }
+        Scope { instrument, request, ids, caught: false }
     }
 }
 
@@ -42,6 +33,8 @@ static INSTALLED: OnceLock<Instrument> = OnceLock::new();
 
 thread_local! {
     static CURRENT: RefCell<Option<Arc<Scope>>> = const { RefCell::new(None) };
+    /// Spans of `tracing` that were entered since the scope was: while there are none, the scope's span is the innermost.
+    static SPANS: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Makes this the process's service. False if there is one already.
@@ -84,19 +77,24 @@ pub(crate) fn with_instrument<R>(f: impl FnOnce(&Instrument) -> R) -> Option<R> 
 /// Restores what was before.
 pub(crate) struct Entered {
     before: Option<Arc<Scope>>,
-    #[cfg(feature = "otlp")]
-    _otel: Option<opentelemetry::ContextGuard>,
+    spans: u32,
 }
 
 /// Works for `scope` until the guard is dropped.
 pub(crate) fn enter(scope: Option<Arc<Scope>>) -> Entered {
-    #[cfg(feature = "otlp")]
-    let otel = scope.as_ref().and_then(|s| s.otel.clone()).map(opentelemetry::Context::attach);
-    Entered {
-        before: exchange(scope),
-        #[cfg(feature = "otlp")]
-        _otel: otel,
-    }
+    Entered { before: exchange(scope), spans: SPANS.try_with(|s| s.replace(0)).unwrap_or_default() }
+}
+
+/// A span of `tracing` was entered, or left.
+#[cfg(feature = "otlp")]
+pub(crate) fn span_entered(now: bool) {
+    let _ = SPANS.try_with(|s| s.set(if now { s.get() + 1 } else { s.get().saturating_sub(1) }));
+}
+
+/// Whether a span of `tracing` was entered since the scope was.
+#[cfg(feature = "otlp")]
+pub(crate) fn in_span() -> bool {
+    SPANS.try_with(Cell::get).is_ok_and(|n| n > 0)
 }
 
 fn exchange(scope: Option<Arc<Scope>>) -> Option<Arc<Scope>> {
@@ -109,6 +107,7 @@ fn exchange(scope: Option<Arc<Scope>>) -> Option<Arc<Scope>> {
 impl Drop for Entered {
     fn drop(&mut self) {
         exchange(self.before.take());
+        let _ = SPANS.try_with(|s| s.set(self.spans));
     }
 }
 
@@ -147,6 +146,10 @@ pub fn request_id() -> Option<String> {
 }
 
 /// The trace id (32 lower-case hexadecimal digits) that this thread works for.
+///
+/// ```
+/// assert_eq!(sightline_instrument::trace_id(), None, "no request here");
+/// ```
 pub fn trace_id() -> Option<String> {
     with_scope(|s| {
         let ids = s?.ids?;

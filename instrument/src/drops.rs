@@ -19,19 +19,22 @@ pub(crate) enum Reason {
     TooLarge,
     /// A call site spoke too often.
     RateLimited,
+    /// Its call site asked for a share of its records only.
+    Sampled,
     /// The collector refused it.
     Refused,
     /// The deadline of the shutdown passed.
     Shutdown,
-    /// There were more series than the settings allow; counted per update.
+    /// There were more series than the settings allow, or the name was taken by another kind; counted per update.
     TooManySeries,
 }
 
 const LANES: [(Lane, &str); 3] = [(Lane::Metrics, "metrics"), (Lane::Logs, "logs"), (Lane::Spans, "spans")];
-const REASONS: [(Reason, &str); 6] = [
+const REASONS: [(Reason, &str); 7] = [
     (Reason::BufferFull, "buffer_full"),
     (Reason::TooLarge, "too_large"),
     (Reason::RateLimited, "rate_limited"),
+    (Reason::Sampled, "sampled"),
     (Reason::Refused, "refused"),
     (Reason::Shutdown, "shutdown"),
     (Reason::TooManySeries, "too_many_series"),

@@ -31,15 +31,13 @@ impl RequestId {
     /// A version 4 UUID of these random bits.
     pub(crate) fn uuid(random: u128) -> Self {
         let bits = random & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
+        let digits = hex32(bits);
         let mut text = [0; Self::MAX];
-        let mut at = 0;
-        for nibble in 0..32 {
-            if matches!(nibble, 8 | 12 | 16 | 20) {
-                text[at] = b'-';
-                at += 1;
-            }
-            text[at] = HEX[(bits >> (124 - 4 * nibble)) as usize & 15];
-            at += 1;
+        for (from, to, len) in [(0, 0, 8), (8, 9, 4), (12, 14, 4), (16, 19, 4), (20, 24, 12)] {
+            text[to..to + len].copy_from_slice(&digits[from..from + len]);
+        }
+        for dash in [8, 13, 18, 23] {
+            text[dash] = b'-';
         }
         RequestId { len: 36, text }
     }
@@ -67,17 +65,17 @@ pub(crate) struct SpanIds {
 /// Lower-case hexadecimal with leading zeros.
 pub(crate) fn hex32(value: u128) -> [u8; 32] {
     let mut out = [0; 32];
-    for (i, digit) in out.iter_mut().enumerate() {
-        *digit = HEX[(value >> (124 - 4 * i)) as usize & 15];
-    }
+    out[..16].copy_from_slice(&hex16((value >> 64) as u64));
+    out[16..].copy_from_slice(&hex16(value as u64));
     out
 }
 
 /// Lower-case hexadecimal with leading zeros.
 pub(crate) fn hex16(value: u64) -> [u8; 16] {
     let mut out = [0; 16];
-    for (i, digit) in out.iter_mut().enumerate() {
-        *digit = HEX[(value >> (60 - 4 * i)) as usize & 15];
+    for (pair, byte) in out.chunks_exact_mut(2).zip(value.to_be_bytes()) {
+        pair[0] = HEX[usize::from(byte >> 4)];
+        pair[1] = HEX[usize::from(byte & 15)];
     }
     out
 }
@@ -105,7 +103,7 @@ impl IdSource {
     /// Never 0.
     pub(crate) fn trace_id(&self) -> u128 {
         match self {
-            IdSource::Random => fastrand::u128(1..),
+            IdSource::Random => fastrand::u128(..).max(1),
             IdSource::Counting(_) => u128::from(self.span_id()),
         }
     }
@@ -113,7 +111,7 @@ impl IdSource {
     /// Never 0.
     pub(crate) fn span_id(&self) -> u64 {
         match self {
-            IdSource::Random => fastrand::u64(1..),
+            IdSource::Random => fastrand::u64(..).max(1),
             IdSource::Counting(next) => next.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1,
         }
     }

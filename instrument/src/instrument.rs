@@ -15,7 +15,6 @@ use crate::settings::{Identity, LogTarget, Settings, process_env};
 use crate::traces::queue::Queue;
 use crate::workers::Workers;
 use parking_lot::Mutex;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -37,8 +36,6 @@ pub(crate) struct Inner {
     pub(crate) log_filter: LogFilter,
     pub(crate) rate_limit: RateLimit,
     pub(crate) spans: Arc<Queue>,
-    /// Whether spans that the service opens with `tracing` are recorded, so that a request has to be made known to them.
-    pub(crate) bridged: AtomicBool,
     pub(crate) panics: panics::Reports,
     pub(crate) health: Health,
     /// The runtime whose figures are published.
@@ -68,21 +65,47 @@ impl Instrument {
     }
 
     /// The settings in force.
+    ///
+    /// ```
+    /// use sightline_instrument::testing::Capture;
+    /// assert_eq!(Capture::new("kittens").service().settings().service, "kittens");
+    /// ```
     pub fn settings(&self) -> &Settings {
         &self.0.settings
     }
 
     /// The service's health: add checks to it.
+    ///
+    /// ```
+    /// use sightline_instrument::testing::Capture;
+    /// let capture = Capture::new("kittens");
+    /// capture.service().health().check("sqlite", || async { Ok(()) });
+    /// ```
     pub fn health(&self) -> &Health {
         &self.0.health
     }
 
     /// A layer for any tower service that answers HTTP requests.
+    ///
+    /// ```
+    /// use sightline_instrument::testing::Capture;
+    /// use axum::{Router, routing::get};
+    /// let capture = Capture::new("kittens");
+    /// let app: Router = Router::new().route("/list", get(|| async { "Felix" })).layer(capture.service().layer());
+    /// # let _ = app;
+    /// ```
     pub fn layer(&self) -> crate::InstrumentLayer {
         crate::InstrumentLayer::new(self.clone())
     }
 
     /// Registers the outcomes of these route patterns at 0, so that their first failure shows as a rise.
+    ///
+    /// ```
+    /// use sightline_instrument::testing::Capture;
+    /// let capture = Capture::new("kittens");
+    /// capture.service().register_routes(["/users/{id}"]);
+    /// assert_eq!(capture.counter("handlers.users_id.failed"), Some(0));
+    /// ```
     pub fn register_routes<'a>(&self, patterns: impl IntoIterator<Item = &'a str>) {
         for pattern in patterns {
             self.0.metrics.route(pattern);
@@ -91,6 +114,14 @@ impl Instrument {
 
     /// A cadence client whose metrics leave through the same buffer: for code that speaks cadence already. Names get
     /// the service as prefix.
+    ///
+    /// ```
+    /// use sightline_instrument::testing::Capture;
+    /// use cadence::Counted;
+    /// let capture = Capture::new("kittens");
+    /// capture.service().statsd().count("jobs.sync.done", 2).unwrap();
+    /// assert_eq!(capture.counter("jobs.sync.done"), Some(2));
+    /// ```
     pub fn statsd(&self) -> cadence::StatsdClient {
         let prefix = self.0.identity.metric_prefix.trim_end_matches('.');
         let mut builder = cadence::StatsdClient::builder(prefix, self.0.sink.clone());
@@ -104,6 +135,13 @@ impl Instrument {
 
     /// Changes what is logged while the service runs, in the form of `RUST_LOG`.
     ///
+    /// ```
+    /// use sightline_instrument::testing::Capture;
+    /// let capture = Capture::new("kittens");
+    /// capture.service().set_log_filter("info,kittens::store=debug").unwrap();
+    /// assert!(capture.service().set_log_filter("kittens=loud").is_err());
+    /// ```
+    ///
     /// # Errors
     /// What is wrong with the text; the filter stays as it was.
     pub fn set_log_filter(&self, filter: &str) -> Result<(), String> {
@@ -111,12 +149,24 @@ impl Instrument {
     }
 
     /// What was lost so far: lane (`metrics`, `logs`, `spans`), reason, count.
+    ///
+    /// ```
+    /// use sightline_instrument::testing::Capture;
+    /// assert_eq!(Capture::new("kittens").service().dropped(), []);
+    /// ```
     pub fn dropped(&self) -> Vec<(&'static str, &'static str, u64)> {
+        self.0.metrics.settle();
         self.0.drops.all().collect()
     }
 
     /// Sends what waits, for at most `deadline`, and ends the threads that send. What could not be sent is counted.
     /// Records made afterwards stay in their buffers.
+    ///
+    /// ```
+    /// use sightline_instrument::testing::Capture;
+    /// use std::time::Duration;
+    /// Capture::new("kittens").service().shutdown(Duration::from_secs(5));
+    /// ```
     pub fn shutdown(&self, deadline: Duration) {
         let workers = self.0.workers.lock().take();
         if let Some(workers) = workers {
@@ -142,7 +192,6 @@ impl Instrument {
             log_filter: LogFilter::new(&settings.log_filter),
             rate_limit: RateLimit::new(settings.log_rate_limit),
             spans: Arc::new(Queue::new(settings.span_queue, traces, drops.clone())),
-            bridged: AtomicBool::new(false),
             panics: panics::Reports::default(),
             runtime: OnceLock::new(),
             workers: Mutex::new(None),
@@ -159,6 +208,11 @@ impl Instrument {
 
 impl Builder {
     /// The service's version: a new one makes a deploy mark.
+    ///
+    /// ```
+    /// let builder = sightline_instrument::Instrument::builder("kittens").version(env!("CARGO_PKG_VERSION"));
+    /// # let _ = builder;
+    /// ```
     pub fn version(mut self, version: &str) -> Self {
         if self.settings.version == "unknown" {
             self.settings.version = version.to_owned();
@@ -179,6 +233,12 @@ impl Builder {
     }
 
     /// Adds a check of something that the service depends on; see [`Health::check`].
+    ///
+    /// ```
+    /// let builder = sightline_instrument::Instrument::builder("kittens")
+    ///     .check("upstream", || async { Err("it does not answer".to_owned()) });
+    /// # let _ = builder;
+    /// ```
     pub fn check<F, Fut>(self, name: &str, check: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,

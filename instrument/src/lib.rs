@@ -19,8 +19,10 @@ mod metrics;
 mod panics;
 mod process;
 mod propagation;
+mod query;
 #[cfg(feature = "reqwest")]
 mod reqwest;
+mod retry;
 pub mod security;
 mod serve;
 mod settings;
@@ -40,8 +42,10 @@ pub use crate::http::layer::{InstrumentFuture, InstrumentLayer, Instrumented};
 pub use crate::http::source::{Network, ParseNetworkError};
 pub use crate::instrument::{Builder, Instrument};
 pub use crate::metrics::{Counter, Gauge, Operation, Timer, counter, gauge, handler, operation, timer};
+pub use crate::query::{Query, query};
 #[cfg(feature = "reqwest")]
 pub use crate::reqwest::SendAs;
+pub use crate::retry::retried;
 pub use crate::serve::serve;
 pub use crate::settings::{LogTarget, Sampler, Settings, StatsdStyle};
 pub use crate::tasks::{spawn, spawn_blocking};

@@ -20,6 +20,8 @@ pub(crate) struct Figures {
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     last: Option<(Instant, f64)>,
+    /// Seconds that tokio's workers were at work, at the last look.
+    busy: Option<(Instant, f64)>,
 }
 
 impl Watch {
@@ -51,6 +53,15 @@ impl Watch {
             set("tokio", "workers", metrics.num_workers() as f64);
             set("tokio", "tasks", metrics.num_alive_tasks() as f64);
             set("tokio", "queued", metrics.global_queue_depth() as f64);
+            let workers = 0..metrics.num_workers();
+            let busy: f64 = workers.map(|w| metrics.worker_total_busy_duration(w).as_secs_f64()).sum();
+            if let Some((at, before)) = self.busy
+                && now > at
+            {
+                // Near the number of workers means that work waits for a thread.
+                set("tokio", "busy", (busy - before).max(0.0) / now.duration_since(at).as_secs_f64());
+            }
+            self.busy = Some((now, busy));
         }
     }
 }

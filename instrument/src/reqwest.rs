@@ -31,7 +31,7 @@ impl SendAs for RequestBuilder {
         };
         let result = Scoped::new(Some(call.scope()), client.execute(request)).await;
         match &result {
-            Ok(response) => call.answered(response.status().as_u16()),
+            Ok(response) => call.answered(response.status().as_u16(), response.headers()),
             Err(error) => call.failed(error),
         }
         result

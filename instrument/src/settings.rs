@@ -9,6 +9,11 @@ use std::time::Duration;
 use tracing_subscriber::filter::Targets;
 
 /// How dotted names carry where they come from.
+///
+/// ```
+/// let mut settings = sightline_instrument::Settings::new("kittens");
+/// settings.statsd_style = sightline_instrument::StatsdStyle::Long;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StatsdStyle {
@@ -20,6 +25,11 @@ pub enum StatsdStyle {
 }
 
 /// Where log records go.
+///
+/// ```
+/// let mut settings = sightline_instrument::Settings::new("kittens");
+/// settings.logs = sightline_instrument::LogTarget::Stdout;
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LogTarget {
@@ -34,6 +44,11 @@ pub enum LogTarget {
 }
 
 /// Which traces are recorded. Ids are passed on and written into logs whatever is chosen.
+///
+/// ```
+/// let mut settings = sightline_instrument::Settings::new("kittens");
+/// settings.sampler.ratio = 0.1;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Sampler {
@@ -55,7 +70,8 @@ pub struct Settings {
     pub environment: String,
     /// `HOSTNAME`, else what the kernel says.
     pub host: String,
-    /// `STATSD`: `host:port` of the StatsD collector, or `off`. Default `127.0.0.1:9125`.
+    /// `STATSD`: `host:port` of the StatsD collector (UDP), `unix:///path` of its socket of datagrams, or `off`. Default
+    /// `127.0.0.1:9125`.
     pub statsd: Option<String>,
     /// `STATSD_STYLE`: `tagged` (default) or `long`.
     pub statsd_style: StatsdStyle,
@@ -67,11 +83,14 @@ pub struct Settings {
     /// `LOGSTASH` is not set and standard error is a terminal.
     pub console: bool,
     /// `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` or `OTEL_EXPORTER_OTLP_ENDPOINT` (to which `/v1/traces` is added):
-    /// where spans go, as `http://host:port/path`. Default `http://127.0.0.1:4318/v1/traces`. `None` after
+    /// where spans go, as `http://host:port/path`, or `https://` with the feature `tls`. Default `http://127.0.0.1:4318/v1/traces`. `None` after
     /// `OTEL_SDK_DISABLED=true` or `OTEL_TRACES_EXPORTER=none`.
     pub otlp_traces: Option<String>,
     /// `OTEL_EXPORTER_OTLP_HEADERS`: `name=value` pairs sent with the spans.
     pub otlp_headers: Vec<(String, String)>,
+    /// `OTEL_EXPORTER_OTLP_CERTIFICATE`: PEM file of the authorities that the collector's certificate is checked against,
+    /// with the feature `tls`. Default: Mozilla's.
+    pub otlp_certificate: Option<String>,
     /// `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`. Default `parentbased_always_on`.
     pub sampler: Sampler,
     pub(crate) propagators: Propagators,
@@ -81,6 +100,9 @@ pub struct Settings {
     pub trusted_proxies: Vec<Network>,
     /// Where `serve` answers for itself, or `None`. Default `/health` (with `/live` and `/ready` below it).
     pub health_path: Option<String>,
+    /// `METRICS_PATH`: where the service shows its metrics to a Prometheus that scrapes it (feature `pull`), beside sending
+    /// them. Default nowhere.
+    pub metrics_path: Option<String>,
     /// Write the request's headers (secrets blanked) into its record. Default true.
     pub log_headers: bool,
     /// One record for each request. Default true. Metrics and spans do not depend on it.
@@ -126,11 +148,13 @@ impl Settings {
             console: false,
             otlp_traces: Some("http://127.0.0.1:4318/v1/traces".to_owned()),
             otlp_headers: Vec::new(),
+            otlp_certificate: None,
             sampler: Sampler { parent_based: true, ratio: 1.0 },
             propagators: Propagators::default(),
             slow_request: Duration::from_secs(1),
             trusted_proxies: Vec::new(),
             health_path: Some("/health".to_owned()),
+            metrics_path: None,
             log_headers: true,
             access_log: true,
             metrics_interval: Duration::from_secs(1),
@@ -171,8 +195,9 @@ impl Settings {
             env.wrong("RUST_LOG", &self.log_filter, &format!("target=level pairs ({error})"));
             self.log_filter = "info".to_owned();
         }
-        env.parse("STATSD", "host:port or off", &mut self.statsd, |v| match v {
+        env.parse("STATSD", "host:port, unix:///path or off", &mut self.statsd, |v| match v {
             "off" => Some(None),
+            v if v.starts_with("unix:///") => Some(Some(v.to_owned())),
             v => address(v.trim_start_matches("udp://")).map(Some),
         });
         env.parse("STATSD_STYLE", "tagged or long", &mut self.statsd_style, |v| match v {
@@ -188,6 +213,11 @@ impl Settings {
         env.parse("SLOW_REQUEST_MS", "milliseconds", &mut self.slow_request, |v| {
             v.parse().ok().map(Duration::from_millis)
         });
+        const PATH: &str =
+            if cfg!(feature = "pull") { "a path such as /metrics" } else { "the crate's feature pull" };
+        env.parse("METRICS_PATH", PATH, &mut self.metrics_path, |v| {
+            (cfg!(feature = "pull") && v.starts_with('/')).then(|| Some(v.to_owned()))
+        });
         env.parse(
             "TRUSTED_PROXIES",
             "addresses or networks such as 10.0.0.0/8",
@@ -197,8 +227,17 @@ impl Settings {
     }
 
     fn traces(&mut self, env: &mut Env<'_>) {
-        let base = |v: &str| v.starts_with("http://").then(|| v.trim_end_matches('/').to_owned());
-        const WANTED: &str = "http://host:port (spans leave without TLS; put an agent on this host)";
+        let spoken =
+            |v: &str| v.starts_with("http://") || (cfg!(feature = "tls") && v.starts_with("https://"));
+        let base = |v: &str| spoken(v).then(|| v.trim_end_matches('/').to_owned());
+        const WANTED: &str = if cfg!(feature = "tls") {
+            "http://host:port or https://host:port"
+        } else {
+            "http://host:port (https:// needs the crate's feature tls, or an agent on this host)"
+        };
+        for name in ["OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE"] {
+            env.parse(name, "a path", &mut self.otlp_certificate, |v| Some(Some(v.to_owned())));
+        }
         env.parse("OTEL_EXPORTER_OTLP_ENDPOINT", WANTED, &mut self.otlp_traces, |v| {
             base(v).map(|b| Some(format!("{b}/v1/traces")))
         });
@@ -398,7 +437,7 @@ mod tests {
         let (s, warnings) = read(&[
             ("STATSD", "statsd"),
             ("LOGSTASH", "tcp://x:99999"),
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://collector:4318"),
             ("OTEL_TRACES_SAMPLER", "sometimes"),
             ("RUST_LOG", "svc=loud"),
             ("SLOW_REQUEST_MS", "soon"),

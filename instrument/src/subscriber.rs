@@ -3,7 +3,6 @@
 use crate::instrument::Instrument;
 use crate::logs::layer::LogLayer;
 use std::io::Write;
-use std::sync::atomic::Ordering;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::{Registry, registry::LookupSpan};
 
@@ -24,10 +23,8 @@ fn bridge<S>(instrument: &Instrument) -> Option<impl Layer<S> + use<S>>
 where
     S: tracing_core::Subscriber + for<'s> LookupSpan<'s>,
 {
-    instrument.0.spans.open.then(|| {
-        instrument.0.bridged.store(true, Ordering::Relaxed);
-        spans_only::SpansOnly(crate::traces::bridge::layer(instrument.settings(), &instrument.0.spans))
-    })
+    let layer = || crate::traces::bridge::layer(instrument.settings(), &instrument.0.spans);
+    instrument.0.spans.open.then(|| spans_only::SpansOnly(layer()))
 }
 
 #[cfg(not(feature = "otlp"))]
@@ -70,6 +67,7 @@ mod spans_only {
         }
 
         fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+            let _below = crate::traces::bridge::parent().map(opentelemetry::Context::attach);
             self.0.on_new_span(attributes, id, context);
         }
 
@@ -83,10 +81,12 @@ mod spans_only {
 
         fn on_enter(&self, id: &Id, context: Context<'_, S>) {
             self.0.on_enter(id, context);
+            crate::current::span_entered(true);
         }
 
         fn on_exit(&self, id: &Id, context: Context<'_, S>) {
             self.0.on_exit(id, context);
+            crate::current::span_entered(false);
         }
 
         fn on_close(&self, id: Id, context: Context<'_, S>) {

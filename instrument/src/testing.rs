@@ -26,7 +26,7 @@ use crate::instrument::Instrument;
 use crate::metrics::{render, series::Samples};
 use crate::settings::Settings;
 use crate::traces::queue::Item;
-use crate::traces::span::{Role, SpanRecord, Value};
+use crate::traces::span::{Attribute, Role, SpanRecord};
 use crate::{panics, subscriber};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -158,8 +158,13 @@ impl Capture {
 
     /// Forgets what waits in the buffers without reading it: for benchmarks.
     pub fn empty(&self) {
-        self.instrument.0.logs.take(|batch| self.instrument.0.logs.settle(batch.bytes.len()));
-        let spans = self.instrument.0.spans.take();
+        let logs = &self.instrument.0.logs;
+        logs.take(|batch| {
+            logs.settle(batch.bytes.len());
+            logs.recycle(batch);
+        });
+        let mut spans = Vec::new();
+        self.instrument.0.spans.take(&mut spans);
         self.instrument.0.spans.settle(spans.len());
     }
 
@@ -187,7 +192,8 @@ impl Capture {
                 seen.logs.push(record);
             }
         });
-        let spans = self.instrument.0.spans.take();
+        let mut spans = Vec::new();
+        self.instrument.0.spans.take(&mut spans);
         self.instrument.0.spans.settle(spans.len());
         seen.spans.extend(spans.iter().map(span));
         seen
@@ -227,15 +233,17 @@ fn span(item: &Item) -> Span {
 }
 
 fn ours(span: &SpanRecord) -> Span {
-    let attributes = span.attributes().into_iter().map(|(key, value)| {
+    let mut attributes = BTreeMap::new();
+    span.attributes(&mut |key, value| {
         let value = match value {
-            Value::Text(text) => text,
-            Value::Int(int) => int.to_string(),
+            Attribute::Text(text) => text.to_owned(),
+            Attribute::Int(int) => int.to_string(),
         };
-        (key.into_owned(), value)
+        attributes.insert(key.to_owned(), value);
     });
+    let (first, second) = span.name_parts();
     Span {
-        name: span.name(),
+        name: second.map_or_else(|| first.to_owned(), |second| format!("{first} {second}")),
         kind: match span.role {
             Role::Server => "server",
             Role::Client => "client",
@@ -245,7 +253,7 @@ fn ours(span: &SpanRecord) -> Span {
         span_id: text(&hex16(span.ids.span_id)),
         parent_id: (span.parent != 0).then(|| text(&hex16(span.parent))),
         error: span.error.as_ref().map(|e| e.to_string()),
-        attributes: attributes.collect(),
+        attributes,
     }
 }
 

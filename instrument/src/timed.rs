@@ -55,6 +55,11 @@ impl Running {
         })
     }
 
+    /// Whether its span will be sent: attributes of one that will not need not be made.
+    pub(crate) fn recorded(&self) -> bool {
+        self.instrument.0.spans.open && self.scope.ids.is_some_and(|ids| ids.sampled)
+    }
+
     pub(crate) fn finish(mut self, error: Option<String>) {
         self.end(error.map(Cow::Owned));
     }
@@ -75,7 +80,7 @@ impl Running {
         let Some(ids) = self.scope.ids.filter(|ids| ids.sampled && self.instrument.0.spans.open) else {
             return;
         };
-        self.instrument.0.spans.push(Item::Ours(Box::new(SpanRecord {
+        self.instrument.0.spans.push(Item::Ours(SpanRecord {
             ids,
             parent: self.parent.map_or(0, |p| p.span_id),
             parent_remote: false,
@@ -88,7 +93,7 @@ impl Running {
             status: 0,
             response_bytes: 0,
             attributes: std::mem::take(&mut self.attributes),
-        })));
+        }));
     }
 }
 

@@ -130,6 +130,10 @@ fn flush_metrics(instrument: &Instrument, stop: &Stop) {
         if now >= next_process {
             next_process = now + PROCESS;
             process.look(instrument, now);
+            #[cfg(feature = "pull")]
+            if let Some(pull) = &instrument.0.metrics.pull {
+                pull.upkeep();
+            }
         }
         if now >= next || stopping {
             next = now + settings.metrics_interval;
@@ -157,22 +161,21 @@ fn ship_logs(instrument: &Instrument, stop: &Stop) {
         let stopping = stop.asked();
         let now = Instant::now();
         let empty = shipper.ship(now);
-        if (now >= next_tell || stopping) && empty {
-            next_tell = now + TELL;
-            tell_drops(instrument);
-            if stopping {
-                shipper.ship(now);
-            }
-        }
         if stopping {
-            // One more round for what the other threads say last.
-            thread::park_timeout(Duration::from_millis(50));
-            let empty = shipper.ship(Instant::now());
             if empty || stop.late() {
+                tell_drops(instrument);
+                // One more round for that, and for what the other threads say last.
+                thread::park_timeout(Duration::from_millis(50));
+                shipper.ship(Instant::now());
                 shipper.give_up();
                 return;
             }
+            thread::park_timeout(Duration::from_millis(50));
             continue;
+        }
+        if now >= next_tell && empty {
+            next_tell = now + TELL;
+            tell_drops(instrument);
         }
         thread::park_timeout(LOG_TICK);
     }
@@ -182,7 +185,10 @@ fn ship_logs(instrument: &Instrument, stop: &Stop) {
 fn tell_drops(instrument: &Instrument) {
     instrument.0.drops.untold(|lane, reason, n| {
         instrument.0.metrics.counter_of(&["telemetry", lane, reason]).increment(n);
-        instrument.note("warn", &format!("{n} records of {lane} were dropped: {reason}"));
+        // What a call site asked for is no news.
+        if reason != "sampled" {
+            instrument.note("warn", &format!("{n} records of {lane} were dropped: {reason}"));
+        }
     });
 }
 

@@ -21,6 +21,11 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// State of a check or of the service.
+///
+/// ```
+/// use sightline_instrument::Status;
+/// assert!(Status::Ok < Status::Degraded && Status::Degraded < Status::Failed);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
     /// All is well.
@@ -48,6 +53,11 @@ impl Status {
 
 /// From when on the service says that it is degraded. It recovers when it is a fifth below again, so that it does not
 /// flap.
+///
+/// ```
+/// let mut settings = sightline_instrument::Settings::new("kittens");
+/// settings.health.in_flight = 500;
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Thresholds {
@@ -132,6 +142,14 @@ impl Health {
     }
 
     /// Runs each check once.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let health = sightline_instrument::Health::default();
+    /// health.check("sqlite", || async { Err("locked".to_owned()) });
+    /// health.run_checks().await;
+    /// # });
+    /// ```
     pub async fn run_checks(&self) {
         let checks = self.checks.lock().clone();
         for check in checks {

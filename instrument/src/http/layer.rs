@@ -8,13 +8,13 @@ use crate::current::{self, Scope};
 use crate::health::body::Probe;
 use crate::ids::{RequestId, SpanIds};
 use crate::instrument::Instrument;
+use crate::metrics::names::FastMap;
 use crate::metrics::registry::Route;
 use crate::{panics, propagation, wire};
 use axum::extract::{ConnectInfo, MatchedPath};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use pin_project_lite::pin_project;
-use std::collections::HashMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,7 +33,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static(wire::header::REQUEST_ID)
 #[derive(Debug, Clone)]
 pub struct InstrumentLayer {
     instrument: Instrument,
-    paths: Arc<HashMap<String, Route>>,
+    paths: Arc<FastMap<String, Route>>,
 }
 
 impl InstrumentLayer {
@@ -43,6 +43,14 @@ impl InstrumentLayer {
 
     /// Paths that are routes by themselves, for services without axum's router: those of a gRPC service, say. Any
     /// other path is counted as `unmatched`, so that a client cannot make up metrics.
+    ///
+    /// ```
+    /// use sightline_instrument::testing::Capture;
+    /// let capture = Capture::new("cattery");
+    /// let layer = capture.service().layer().paths(["/kittens.v1.Kittens/Find"]);
+    /// # let _ = layer;
+    /// assert_eq!(capture.counter("handlers.kittens_v1_Kittens_Find.failed"), Some(0));
+    /// ```
     pub fn paths<'a>(mut self, paths: impl IntoIterator<Item = &'a str>) -> Self {
         let known = paths.into_iter().map(|p| (p.to_owned(), self.instrument.0.metrics.route(p)));
         self.paths = Arc::new(known.collect());
@@ -84,6 +92,12 @@ where
             && let Some(probe) = Probe::of(request.uri().path(), base)
         {
             return InstrumentFuture::Health { instrument: Some((instrument.clone(), probe)) };
+        }
+        #[cfg(feature = "pull")]
+        if instrument.settings().metrics_path.as_deref() == Some(request.uri().path())
+            && let Some(pull) = &instrument.0.metrics.pull
+        {
+            return InstrumentFuture::Metrics { text: Some(pull.render().into()) };
         }
         let (active, id) = self.layer.begin(&mut request);
         // A service may do its work, and panic, in `call` already.
@@ -129,6 +143,7 @@ impl InstrumentLayer {
             Arrival {
                 method: request.method(),
                 uri: request.uri(),
+                version: request.version(),
                 headers,
                 source: source::client(peer, headers, &settings.trusted_proxies),
                 with_headers: settings.log_headers,
@@ -156,6 +171,7 @@ pin_project! {
     pub enum InstrumentFuture<F> {
         Theirs { #[pin] future: F, active: Option<Active>, id: HeaderValue },
         Health { instrument: Option<(Instrument, Probe)> },
+        Metrics { text: Option<Bytes> },
         Fell { id: Option<HeaderValue> },
     }
 }
@@ -173,6 +189,12 @@ where
                 Some((instrument, probe)) => health(&instrument, probe),
                 None => empty(None),
             })),
+            FutureProjection::Metrics { text } => {
+                let mut response = Response::new(InstrumentBody::of(text.take().unwrap_or_default()));
+                let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+                response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+                Poll::Ready(Ok(response))
+            }
             FutureProjection::Fell { id } => Poll::Ready(Ok(empty(id.take()))),
             FutureProjection::Theirs { future, active, id } => {
                 let Some(scope) = active.as_ref().map(|a| a.scope.clone()) else {

@@ -24,6 +24,28 @@ fn secret_word(rest: &[u8]) -> bool {
 /// Names that are secret as a whole; as parts of words they are harmless (`keyboard`, `signal`).
 const SECRET_NAMES: [&str; 9] = ["key", "sig", "signature", "auth", "code", "pwd", "pin", "session", "sid"];
 
+/// Headers of most requests that carry no secret: told apart by their length and a comparison.
+fn harmless(header: &str) -> bool {
+    matches!(
+        header,
+        "accept"
+            | "accept-encoding"
+            | "accept-language"
+            | "cache-control"
+            | "connection"
+            | "content-length"
+            | "content-type"
+            | "origin"
+            | "referer"
+            | "traceparent"
+            | "tracestate"
+            | "user-agent"
+            | "x-forwarded-for"
+            | "x-forwarded-proto"
+            | "x-request-id"
+    )
+}
+
 /// Whether a field, header or parameter of this name carries a secret. Case, `-` and `_` do not matter.
 pub(crate) fn secret(name: &str) -> bool {
     let mut flat = [0u8; 48];
@@ -98,12 +120,13 @@ pub(crate) fn compact(
                 out.push(b',');
             }
             first = false;
-            let value = if value.is_sensitive() || secret(name.as_str()) {
+            let name = name.as_str();
+            let value = if value.is_sensitive() || (!harmless(name) && secret(name)) {
                 BLANK
             } else {
                 json::cut(value.to_str().unwrap_or("[binary]"), 256)
             };
-            text(out, name.as_str(), value);
+            text(out, name, value);
         }
         out.push(b'}');
     }
@@ -112,8 +135,7 @@ pub(crate) fn compact(
 
 /// Escapes for JSON inside a JSON string.
 fn twice(out: &mut Vec<u8>, text: &str) {
-    let needs = |b: u8| b < 0x20 || b == b'"' || b == b'\\';
-    if !text.bytes().any(needs) {
+    if json::plain(text) {
         out.extend_from_slice(text.as_bytes());
         return;
     }

@@ -41,6 +41,11 @@ fn number(address: IpAddr) -> u128 {
 
 impl Network {
     /// Whether the address is in it.
+    ///
+    /// ```
+    /// let inside: sightline_instrument::Network = "fd00::/8".parse().unwrap();
+    /// assert!(inside.contains("fd00::1".parse().unwrap()));
+    /// ```
     pub fn contains(&self, address: IpAddr) -> bool {
         let shift = 128 - u32::from(self.bits);
         shift == 128 || (number(address) ^ self.base) >> shift == 0

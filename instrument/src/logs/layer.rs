@@ -138,6 +138,12 @@ impl<S: Subscriber + for<'s> LookupSpan<'s>> Layer<S> for LogLayer {
         if normal.is_some() && !instrument.0.log_filter.wants(metadata) {
             return;
         }
+        if let Some(share) = share(event)
+            && fastrand::f64() >= share
+        {
+            instrument.0.drops.add(Lane::Logs, Reason::Sampled, 1);
+            return;
+        }
         let now = instrument.0.clock.now();
         if !instrument.0.rate_limit.admits(event.metadata(), now.unix_ns) {
             instrument.0.drops.add(Lane::Logs, Reason::RateLimited, 1);
@@ -158,6 +164,24 @@ impl<S: Subscriber + for<'s> LookupSpan<'s>> Layer<S> for LogLayer {
             instrument.0.logs.push(out);
         });
     }
+}
+
+/// The share of a call site's records to keep, if it names one: `info!(log.sample = 0.01, "…")`.
+fn share(event: &Event<'_>) -> Option<f64> {
+    struct Share(&'static str, Option<f64>);
+    impl Visit for Share {
+        fn record_f64(&mut self, field: &Field, value: f64) {
+            if field.name() == self.0 {
+                self.1 = Some(value);
+            }
+        }
+        fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
+    }
+    const NAME: &str = "log.sample";
+    event.metadata().fields().field(NAME)?;
+    let mut share = Share(NAME, None);
+    event.record(&mut share);
+    share.1
 }
 
 impl LogLayer {
@@ -255,7 +279,7 @@ struct Line<'a> {
 impl Line<'_> {
     /// Room for a value, `None` when the record is full. Names of the `log` crate's plumbing are left out.
     fn open(&mut self, field: &Field) -> Option<usize> {
-        if field.name().starts_with("log.") {
+        if field.name().starts_with("log.") && field.name() != "log.sample" {
             return None;
         }
         let left = self.limit.saturating_sub(self.out.len());

@@ -11,6 +11,9 @@ const STRIPES: usize = 8;
 /// From this much on the shipper is woken before its time.
 const WAKE: usize = 128 << 10;
 
+/// Larger buffers are not kept once they are empty.
+const SPARE: usize = 256 << 10;
+
 /// Lines with their newlines, and how many they are.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
@@ -31,6 +34,8 @@ pub(crate) struct Pipe {
     /// Bytes taken and neither sent nor given up.
     queued: AtomicUsize,
     taken: AtomicU64,
+    /// Emptied buffers for the stripes to go on with: growing anew costs the thread that logs.
+    spares: Mutex<Vec<Vec<u8>>>,
     drops: Arc<Drops>,
     shipper: Mutex<Option<Thread>>,
 }
@@ -47,6 +52,7 @@ impl Pipe {
             limit,
             queued: AtomicUsize::new(0),
             taken: AtomicU64::new(0),
+            spares: Mutex::default(),
             drops,
             shipper: Mutex::default(),
         }
@@ -90,11 +96,28 @@ impl Pipe {
     /// Takes all that waits; it stays in the account until [`Pipe::settle`].
     pub(crate) fn take(&self, mut to: impl FnMut(Batch)) {
         for stripe in &self.stripes {
-            let batch = std::mem::take(&mut *stripe.0.lock());
-            if batch.lines > 0 {
-                self.taken.fetch_add(batch.lines, Ordering::Relaxed);
-                to(batch);
+            let mut held = stripe.0.lock();
+            if held.lines == 0 {
+                continue;
             }
+            let spare = Batch { bytes: self.spares.lock().pop().unwrap_or_default(), lines: 0 };
+            let batch = std::mem::replace(&mut *held, spare);
+            drop(held);
+            self.taken.fetch_add(batch.lines, Ordering::Relaxed);
+            to(batch);
+        }
+    }
+
+    /// The batch was dealt with; its memory may be used again.
+    pub(crate) fn recycle(&self, batch: Batch) {
+        let mut bytes = batch.bytes;
+        if bytes.capacity() > SPARE {
+            return;
+        }
+        bytes.clear();
+        let mut spares = self.spares.lock();
+        if spares.len() < STRIPES {
+            spares.push(bytes);
         }
     }
 

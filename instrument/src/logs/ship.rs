@@ -64,6 +64,12 @@ impl Shipper {
             LogTarget::Udp(target) => self.udp(&target),
             LogTarget::Tcp(target) => self.tcp(&target, now),
         }
+        // What has to wait takes no more room than the account says.
+        for batch in &mut self.backlog {
+            if batch.bytes.capacity() - batch.bytes.len() > 4 << 10 {
+                batch.bytes.shrink_to_fit();
+            }
+        }
         self.backlog.is_empty()
     }
 
@@ -78,22 +84,25 @@ impl Shipper {
     }
 
     fn discard(&mut self) {
-        while self.backlog.pop_front().is_some_and(|b| self.settle(b.bytes.len())) {}
+        while let Some(batch) = self.backlog.pop_front() {
+            self.settle(batch);
+        }
         self.offset = 0;
     }
 
-    fn settle(&self, bytes: usize) -> bool {
-        self.pipe.settle(bytes);
-        true
+    /// Done with it.
+    fn settle(&self, batch: Batch) {
+        self.pipe.settle(batch.bytes.len());
+        self.pipe.recycle(batch);
     }
 
     fn stdout(&mut self) {
         let mut out = io::stdout().lock();
         while let Some(batch) = self.backlog.pop_front() {
-            self.pipe.settle(batch.bytes.len());
             if out.write_all(&batch.bytes).is_err() {
                 self.pipe.drops().add(Lane::Logs, Reason::Refused, batch.lines);
             }
+            self.settle(batch);
         }
         let _ = out.flush();
     }
@@ -104,7 +113,6 @@ impl Shipper {
         }
         let Some(socket) = &self.udp else { return };
         while let Some(batch) = self.backlog.pop_front() {
-            self.pipe.settle(batch.bytes.len());
             for line in batch.bytes.split_inclusive(|b| *b == b'\n') {
                 if line.len() > UDP_MAX {
                     self.pipe.drops().add(Lane::Logs, Reason::TooLarge, 1);
@@ -112,6 +120,7 @@ impl Shipper {
                     self.pipe.drops().add(Lane::Logs, Reason::Refused, 1);
                 }
             }
+            self.settle(batch);
         }
     }
 
@@ -147,9 +156,10 @@ impl Shipper {
                     connection.sent(&batch.bytes[self.offset..self.offset + n]);
                     self.offset += n;
                     if self.offset == batch.bytes.len() {
-                        self.pipe.settle(batch.bytes.len());
-                        self.backlog.pop_front();
                         self.offset = 0;
+                        if let Some(batch) = self.backlog.pop_front() {
+                            self.settle(batch);
+                        }
                     }
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}

@@ -23,7 +23,7 @@ pub(crate) struct Flusher {
     target: String,
     sink: Sink,
     drops: Arc<Drops>,
-    socket: Option<(UdpSocket, Instant)>,
+    socket: Option<(Socket, Instant)>,
     announced: Option<Instant>,
     /// Lines taken from the sink and not yet accepted by the kernel.
     waiting: String,
@@ -100,20 +100,45 @@ impl Flusher {
         }
         let sent = self.waiting.len() - rest.len();
         self.waiting.drain(..sent);
+        if matches!(self.socket, Some((Socket::Unix(_), _))) && !self.waiting.is_empty() {
+            // The collector may have been started anew, behind the same path.
+            self.socket = None;
+        }
         self.waiting.is_empty()
     }
 }
 
-fn open(target: &str) -> io::Result<UdpSocket> {
+/// How datagrams leave.
+#[derive(Debug)]
+enum Socket {
+    Udp(UdpSocket),
+    /// Unlike UDP it tells when the collector does not keep up: nothing is lost on the way.
+    #[cfg(unix)]
+    Unix(std::os::unix::net::UnixDatagram),
+}
+
+fn open(target: &str) -> io::Result<Socket> {
+    #[cfg(unix)]
+    if let Some(path) = target.strip_prefix("unix://") {
+        let socket = std::os::unix::net::UnixDatagram::unbound()?;
+        socket.connect(path)?;
+        socket.set_nonblocking(true)?;
+        return Ok(Socket::Unix(socket));
+    }
     let address = target.to_socket_addrs()?.next().ok_or(io::ErrorKind::NotFound)?;
     let socket = UdpSocket::bind(if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" })?;
     socket.connect(address)?;
     socket.set_nonblocking(true)?;
-    Ok(socket)
+    Ok(Socket::Udp(socket))
 }
 
 /// False when this datagram is known not to have arrived.
-fn send(socket: &UdpSocket, packet: &str) -> bool {
+fn send(socket: &Socket, packet: &str) -> bool {
+    let socket = match socket {
+        Socket::Udp(socket) => socket,
+        #[cfg(unix)]
+        Socket::Unix(socket) => return socket.send(packet.as_bytes()).is_ok(),
+    };
     // An error left over from an earlier datagram is reported by the next call instead of sending.
     let sent = match socket.send(packet.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => socket.send(packet.as_bytes()),
@@ -127,6 +152,54 @@ fn send(socket: &UdpSocket, packet: &str) -> bool {
 mod tests {
     use super::*;
     use crate::settings::{Identity, Settings};
+
+    #[cfg(unix)]
+    #[test]
+    fn a_slow_collector_behind_a_unix_socket_loses_nothing() {
+        let folder =
+            std::env::temp_dir().join(format!("statsd-{}-{}", std::process::id(), fastrand::u64(..)));
+        std::fs::create_dir(&folder).unwrap();
+        let path = folder.join("statsd.sock");
+        let open = || {
+            let _ = std::fs::remove_file(&path);
+            std::os::unix::net::UnixDatagram::bind(&path).unwrap()
+        };
+        let mut collector = open();
+        let drops = Arc::new(Drops::default());
+        let settings = Settings::new("svc");
+        let registry = Registry::new(&settings, &Identity::new(&settings), drops.clone());
+        let target = format!("unix://{}", path.display());
+        let mut flusher = Flusher::new(target, Sink::new(drops.clone()), drops);
+        let now = Instant::now();
+        let (counter, mut emitted, mut arrived) = (registry.counter_of(&["a", "b", "hit"]), 0u64, 0u64);
+        let mut read = |collector: &std::os::unix::net::UnixDatagram| {
+            collector.set_nonblocking(true).unwrap();
+            let mut buf = [0u8; 2048];
+            while let Ok(n) = collector.recv(&mut buf) {
+                for line in std::str::from_utf8(&buf[..n]).unwrap().lines() {
+                    arrived += line.split([':', '|']).nth(1).unwrap().parse::<u64>().unwrap();
+                }
+            }
+        };
+        for round in 0..3_000 {
+            counter.increment(1);
+            emitted += 1;
+            flusher.flush(&registry, now, |_| {});
+            if round == 2_000 {
+                // Stopped in an orderly way, and started again.
+                read(&collector);
+                drop(collector);
+                flusher.flush(&registry, now, |_| {});
+                collector = open();
+            }
+        }
+        read(&collector);
+        flusher.flush(&registry, now, |_| {});
+        flusher.flush(&registry, now, |_| {});
+        read(&collector);
+        std::fs::remove_dir_all(folder).unwrap();
+        assert_eq!(arrived, emitted);
+    }
 
     #[test]
     fn counts_survive_a_collector_that_is_away() {

@@ -3,6 +3,9 @@
 pub(crate) mod flush;
 pub(crate) mod names;
 pub(crate) mod operation;
+pub(crate) mod overflow;
+#[cfg(feature = "pull")]
+pub(crate) mod pull;
 pub(crate) mod recorder;
 pub(crate) mod registry;
 pub(crate) mod render;

@@ -5,26 +5,47 @@ use crate::wire;
 /// Hash of parts, a separator between them. Not for hostile input: what it indexes is bounded.
 #[inline]
 pub(crate) fn hash(parts: &[&str]) -> u64 {
-    const K: u64 = 0x9e37_79b9_7f4a_7c15;
+    parts.iter().fold(K, |h, part| hash_bytes(h, part.as_bytes()))
+}
+
+const K: u64 = 0x9e37_79b9_7f4a_7c15;
+
+#[inline]
+fn hash_bytes(mut h: u64, bytes: &[u8]) -> u64 {
     #[inline]
     fn mix(h: u64, word: u64) -> u64 {
         let product = u128::from(h ^ word) * u128::from(K);
         (product as u64) ^ (product >> 64) as u64
     }
-    let mut h = K;
-    for part in parts {
-        let mut chunks = part.as_bytes().chunks_exact(8);
-        for chunk in &mut chunks {
-            // A chunk of chunks_exact(8) is eight bytes long.
-            h = mix(h, u64::from_le_bytes(chunk.try_into().unwrap_or_default()));
-        }
-        let mut last = [0u8; 8];
-        let rest = chunks.remainder();
-        last[..rest.len()].copy_from_slice(rest);
-        last[7] = part.len() as u8;
-        h = mix(h, u64::from_le_bytes(last));
+    let mut chunks = bytes.chunks_exact(8);
+    for chunk in &mut chunks {
+        // A chunk of chunks_exact(8) is eight bytes long.
+        h = mix(h, u64::from_le_bytes(chunk.try_into().unwrap_or_default()));
     }
-    h
+    let mut last = [0u8; 8];
+    let rest = chunks.remainder();
+    last[..rest.len()].copy_from_slice(rest);
+    last[7] = bytes.len() as u8;
+    mix(h, u64::from_le_bytes(last))
+}
+
+/// [`hash`] for maps whose keys come from code. What a client sends is looked up in them and never put in.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Fast(u64);
+
+pub(crate) type FastMap<K, V> = std::collections::HashMap<K, V, std::hash::BuildHasherDefault<Fast>>;
+
+impl std::hash::Hasher for Fast {
+    fn write(&mut self, bytes: &[u8]) {
+        // Keys are texts: each comes in one piece, and then a byte that ends it.
+        self.0 ^= hash_bytes(K, bytes);
+    }
+
+    fn write_u8(&mut self, _: u8) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// A dotted name of any number of parts, each made safe.

@@ -41,26 +41,50 @@ pub struct Operation(pub(crate) Arc<OperationCells>);
 
 impl Operation {
     /// It began.
+    ///
+    /// ```
+    /// sightline_instrument::operation("payments", "charge").called();
+    /// ```
     pub fn called(&self) {
         self.0.called.increment(1);
     }
 
     /// It ended well.
+    ///
+    /// ```
+    /// sightline_instrument::operation("payments", "charge").success();
+    /// ```
     pub fn success(&self) {
         self.0.success.increment(1);
     }
 
     /// It ended badly.
+    ///
+    /// ```
+    /// sightline_instrument::operation("payments", "charge").failed();
+    /// ```
     pub fn failed(&self) {
         self.0.failed.increment(1);
     }
 
     /// It took this long.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// sightline_instrument::operation("payments", "charge").timing(Duration::from_millis(80));
+    /// ```
     pub fn timing(&self, took: Duration) {
         self.0.timing.record(took);
     }
 
     /// Registers its outcomes at 0 without counting anything.
+    ///
+    /// ```
+    /// use sightline_instrument::testing::Capture;
+    /// let capture = Capture::new("shop");
+    /// capture.call(|| sightline_instrument::operation("payments", "charge").register());
+    /// assert_eq!(capture.counter("payments.charge.failed"), Some(0));
+    /// ```
     pub fn register(&self) {}
 }
 

@@ -43,7 +43,7 @@ impl Recorder {
         }
     }
 
-    fn cell(&self, kind: Kind, key: &Key) -> Option<Cell> {
+    fn cell(&self, kind: Kind, key: &Key) -> Cell {
         let at = (key.get_hash() ^ kind as u64) as usize % KEPT;
         let hit = RECENT.try_with(|recent| {
             let recent = recent.try_borrow().ok()?;
@@ -52,9 +52,9 @@ impl Recorder {
                 .then(|| entry.cell.clone())
         });
         if let Ok(Some(cell)) = hit {
-            return Some(cell);
+            return cell;
         }
-        let cell = self.look_up(kind, key)?;
+        let cell = self.look_up(kind, key);
         let _ = RECENT.try_with(|recent| {
             if let Ok(mut recent) = recent.try_borrow_mut() {
                 if recent.is_empty() {
@@ -64,17 +64,17 @@ impl Recorder {
                     Some(Recent { registry: self.registry.id(), key: key.clone(), cell: cell.clone() });
             }
         });
-        Some(cell)
+        cell
     }
 
-    fn look_up(&self, kind: Kind, key: &Key) -> Option<Cell> {
+    fn look_up(&self, kind: Kind, key: &Key) -> Cell {
         let kind = match kind {
             Kind::Histogram if self.in_seconds(key.name()) => Kind::Seconds,
             kind => kind,
         };
         let tags: Vec<_> =
             key.labels().map(|l| (names::tag(l.key()).replace(':', "_"), names::tag(l.value()))).collect();
-        self.registry.series(kind, &names::dotted(key.name()), &tags).map(|s| s.cell.clone())
+        self.registry.cell(kind, &names::dotted(key.name()), &tags)
     }
 
     fn in_seconds(&self, name: &str) -> bool {
@@ -110,21 +110,21 @@ impl metrics::Recorder for Recorder {
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
         match self.cell(Kind::Counter, key) {
-            Some(Cell::Counter(cell)) => Counter::from_arc(cell),
+            Cell::Counter(cell) => Counter::from_arc(cell),
             _ => Counter::noop(),
         }
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
         match self.cell(Kind::Gauge, key) {
-            Some(Cell::Gauge(cell)) => Gauge::from_arc(cell),
+            Cell::Gauge(cell) => Gauge::from_arc(cell),
             _ => Gauge::noop(),
         }
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
         match self.cell(Kind::Histogram, key) {
-            Some(Cell::Samples(cell, _)) => Histogram::from_arc(cell),
+            Cell::Samples(cell, _) => Histogram::from_arc(cell),
             _ => Histogram::noop(),
         }
     }

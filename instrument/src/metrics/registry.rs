@@ -2,6 +2,7 @@
 
 use super::names;
 use super::operation::OperationCells;
+use super::overflow::Overflow;
 use super::series::{Counter, CounterCell, Gauge, GaugeCell, SamplesCell, Timer};
 use crate::drops::{Drops, Lane, Reason};
 use crate::settings::{Identity, Settings};
@@ -61,11 +62,15 @@ pub(crate) struct Registry {
     max_series: usize,
     timer_samples: usize,
     drops: Arc<Drops>,
+    overflow: Overflow,
+    /// Who else looks at the series.
+    #[cfg(feature = "pull")]
+    pub(crate) pull: Option<super::pull::Pull>,
     by_name: RwLock<HashMap<String, Arc<Series>>>,
     /// In order of registration: lines come out in a stable order.
     list: Mutex<Vec<Arc<Series>>>,
     operations: RwLock<HashMap<String, Arc<OperationCells>>>,
-    routes: RwLock<HashMap<Arc<str>, Route>>,
+    routes: RwLock<names::FastMap<Arc<str>, Route>>,
 }
 
 thread_local! {
@@ -84,7 +89,9 @@ struct Recent {
 
 #[derive(Clone)]
 enum Found {
-    Series(Arc<Series>),
+    Counter(Arc<CounterCell>),
+    Gauge(Arc<GaugeCell>),
+    Timer(Arc<SamplesCell>),
     Operation(Arc<OperationCells>),
 }
 
@@ -99,6 +106,9 @@ impl Registry {
             max_series: settings.max_series,
             timer_samples: settings.timer_samples,
             drops,
+            overflow: Overflow::default(),
+            #[cfg(feature = "pull")]
+            pull: super::pull::Pull::new(settings, identity),
             by_name: RwLock::default(),
             list: Mutex::default(),
             operations: RwLock::default(),
@@ -112,34 +122,22 @@ impl Registry {
 
     /// The counter of these name parts.
     pub(crate) fn counter_of(&self, parts: &[&str]) -> Counter {
-        let found = self.recent(Kind::Counter, parts, || self.find(Kind::Counter, parts).map(Found::Series));
-        match found {
-            Some(Found::Series(series)) => match &series.cell {
-                Cell::Counter(cell) => Counter(Some(cell.clone())),
-                _ => Counter(None),
-            },
+        match self.recent(Kind::Counter, parts, || self.find(Kind::Counter, parts)) {
+            Some(Found::Counter(cell)) => Counter(Some(cell)),
             _ => Counter(None),
         }
     }
 
     pub(crate) fn gauge_of(&self, parts: &[&str]) -> Gauge {
-        let found = self.recent(Kind::Gauge, parts, || self.find(Kind::Gauge, parts).map(Found::Series));
-        match found {
-            Some(Found::Series(series)) => match &series.cell {
-                Cell::Gauge(cell) => Gauge(Some(cell.clone())),
-                _ => Gauge(None),
-            },
+        match self.recent(Kind::Gauge, parts, || self.find(Kind::Gauge, parts)) {
+            Some(Found::Gauge(cell)) => Gauge(Some(cell)),
             _ => Gauge(None),
         }
     }
 
     pub(crate) fn timer_of(&self, parts: &[&str]) -> Timer {
-        let found = self.recent(Kind::Timer, parts, || self.find(Kind::Timer, parts).map(Found::Series));
-        match found {
-            Some(Found::Series(series)) => match &series.cell {
-                Cell::Samples(cell, _) => Timer(Some(cell.clone())),
-                _ => Timer(None),
-            },
+        match self.recent(Kind::Timer, parts, || self.find(Kind::Timer, parts)) {
+            Some(Found::Timer(cell)) => Timer(Some(cell)),
             _ => Timer(None),
         }
     }
@@ -208,14 +206,32 @@ impl Registry {
         Some(found)
     }
 
-    fn find(&self, kind: Kind, parts: &[&str]) -> Option<Arc<Series>> {
+    fn find(&self, kind: Kind, parts: &[&str]) -> Option<Found> {
         let name = parts.iter().map(|p| crate::wire::part(p)).collect::<Vec<_>>().join(".");
-        self.series(kind, &name, &[])
+        Some(match self.cell(kind, &name, &[]) {
+            Cell::Counter(cell) => Found::Counter(cell),
+            Cell::Gauge(cell) => Found::Gauge(cell),
+            Cell::Samples(cell, _) => Found::Timer(cell),
+        })
+    }
+
+    /// The cell of a safe dotted name and tags, made if new; the overflow's when there are too many, or the name is taken
+    /// by another kind.
+    pub(crate) fn cell(&self, kind: Kind, name: &str, tags: &[(String, String)]) -> Cell {
+        self.series(kind, name, tags).map_or_else(|| self.overflow.cell(kind), |series| series.cell.clone())
+    }
+
+    /// Counts as dropped what went into the overflow since the last time.
+    pub(crate) fn settle(&self) {
+        let lost = self.overflow.take();
+        if lost > 0 {
+            self.drops.add(Lane::Metrics, Reason::TooManySeries, lost);
+        }
     }
 
     /// The series of a safe dotted name and tags, made if new. `None` when there are too many, or the name is
     /// taken by another kind.
-    pub(crate) fn series(&self, kind: Kind, name: &str, tags: &[(String, String)]) -> Option<Arc<Series>> {
+    fn series(&self, kind: Kind, name: &str, tags: &[(String, String)]) -> Option<Arc<Series>> {
         let mut key = name.to_owned();
         for (k, v) in tags {
             key.push(',');
@@ -234,9 +250,6 @@ impl Registry {
                 | (Cell::Gauge(_), Kind::Gauge)
                 | (Cell::Samples(..), Kind::Timer | Kind::Histogram | Kind::Seconds)
         );
-        if !fits {
-            self.drops.add(Lane::Metrics, Reason::Refused, 1);
-        }
         fits.then_some(series)
     }
 
@@ -252,7 +265,6 @@ impl Registry {
             return Some(series.clone());
         }
         if by_name.len() >= self.max_series {
-            self.drops.add(Lane::Metrics, Reason::TooManySeries, 1);
             return None;
         }
         let cell = match kind {
@@ -279,6 +291,10 @@ impl Registry {
             announced: AtomicBool::new(false),
             sent_change: AtomicU64::new(0),
         });
+        #[cfg(feature = "pull")]
+        if let Some(pull) = &self.pull {
+            pull.add(kind, &series, tags);
+        }
         by_name.insert(key, series.clone());
         self.list.lock().push(series.clone());
         Some(series)
@@ -346,6 +362,7 @@ mod tests {
             registry.counter_of(&["g", &i.to_string(), "hit"]).increment(1);
         }
         assert_eq!(registry.all().len(), 3);
+        registry.settle();
         assert_eq!(drops.all().collect::<Vec<_>>(), [("metrics", "too_many_series", 7)]);
     }
 
@@ -353,8 +370,14 @@ mod tests {
     fn one_name_cannot_be_two_kinds() {
         let (registry, drops) = registry(10);
         registry.counter_of(&["a", "b", "c"]).increment(1);
-        registry.gauge_of(&["a", "b", "c"]).set(1.0);
-        assert_eq!(drops.all().collect::<Vec<_>>(), [("metrics", "refused", 1)]);
+        let gauge = registry.gauge_of(&["a", "b", "c"]);
+        for _ in 0..3 {
+            gauge.set(1.0);
+        }
+        registry.timer_of(&["a", "b", "c"]).record(std::time::Duration::from_millis(1));
+        registry.settle();
+        registry.settle();
+        assert_eq!(drops.all().collect::<Vec<_>>(), [("metrics", "too_many_series", 4)]);
     }
 
     #[test]

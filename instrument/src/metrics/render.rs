@@ -9,11 +9,12 @@ pub(crate) const DATAGRAM: usize = 1_400;
 
 /// Writes a line for each series that changed since the last call or has to be announced.
 pub(crate) fn flush(registry: &Registry, spare: &mut Samples, line: &mut String, mut emit: impl FnMut(&str)) {
+    registry.settle();
     for series in registry.all() {
         let first = !series.announced.swap(true, Ordering::Relaxed);
         match &series.cell {
             Cell::Counter(cell) => {
-                let n = cell.pending.swap(0, Ordering::Relaxed);
+                let n = cell.take();
                 if n > 0 || first {
                     one(line, &series, itoa::Buffer::new().format(n), "c", &mut emit);
                 }
@@ -96,32 +97,45 @@ fn samples(line: &mut String, series: &Series, letter: &str, taken: &Samples, em
 /// thousand, to three.
 pub(crate) fn number(out: &mut String, value: f64) {
     use std::fmt::Write;
-    if value.fract() == 0.0 && value.abs() < 1e15 {
-        out.push_str(itoa::Buffer::new().format(value as i64));
-        return;
-    }
-    let magnitude = value.abs();
-    if magnitude < 1e9 {
-        let decimals: u64 = if magnitude < 1e3 { 1_000_000 } else { 1_000 };
-        let scaled = (magnitude * decimals as f64).round() as u64;
-        if value < 0.0 && scaled > 0 {
-            out.push('-');
-        }
-        out.push_str(itoa::Buffer::new().format(scaled / decimals));
-        let mut fraction = scaled % decimals;
-        if fraction == 0 {
-            return;
-        }
-        out.push('.');
-        let mut place = decimals / 10;
-        while fraction > 0 {
-            out.push((b'0' + (fraction / place) as u8) as char);
-            fraction %= place;
-            place /= 10;
-        }
+    if value.abs() < 1e9 || (value.fract() == 0.0 && value.abs() < 1e15) {
+        let mut digits = [0; 40];
+        out.push_str(plain(&mut digits, value));
         return;
     }
     let _ = write!(out, "{value}");
+}
+
+/// [`number`] for magnitudes below a billion and for whole numbers, without memory of its own.
+pub(crate) fn plain(digits: &mut [u8; 40], value: f64) -> &str {
+    let mut end = 0;
+    let mut put = |bytes: &[u8]| {
+        digits[end..end + bytes.len()].copy_from_slice(bytes);
+        end += bytes.len();
+    };
+    let mut whole = itoa::Buffer::new();
+    if value.fract() == 0.0 {
+        put(whole.format(value as i64).as_bytes());
+    } else {
+        let magnitude = value.abs();
+        let decimals: u64 = if magnitude < 1e3 { 1_000_000 } else { 1_000 };
+        let scaled = (magnitude * decimals as f64).round() as u64;
+        if value < 0.0 && scaled > 0 {
+            put(b"-");
+        }
+        put(whole.format(scaled / decimals).as_bytes());
+        let mut fraction = scaled % decimals;
+        let mut place = decimals / 10;
+        if fraction > 0 {
+            put(b".");
+        }
+        while fraction > 0 {
+            put(&[b'0' + (fraction / place) as u8]);
+            fraction %= place;
+            place /= 10;
+        }
+    }
+    // Nothing but digits, a point and a sign was put.
+    std::str::from_utf8(&digits[..end]).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -198,8 +212,9 @@ mod tests {
     #[test]
     fn many_samples_are_split_into_lines_that_fit_a_datagram() {
         let registry = registry(|_| {});
-        let series = registry.series(Kind::Histogram, "a.b.size", &[]).unwrap();
-        let Cell::Samples(cell, _) = &series.cell else { panic!("samples") };
+        let Cell::Samples(cell, _) = registry.cell(Kind::Histogram, "a.b.size", &[]) else {
+            panic!("samples")
+        };
         for i in 0..1_000 {
             cell.push(f64::from(i) + 0.123_456);
         }

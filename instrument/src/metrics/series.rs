@@ -19,6 +19,14 @@ pub struct Timer(pub(crate) Option<Arc<SamplesCell>>);
 
 impl Counter {
     /// Adds `n`.
+    ///
+    /// ```
+    /// use sightline_instrument::testing::Capture;
+    /// let capture = Capture::new("kittens");
+    /// let hits = capture.call(|| sightline_instrument::counter("cache", "kittens", "hit"));
+    /// hits.increment(2);
+    /// assert_eq!(capture.counter("cache.kittens.hit"), Some(2));
+    /// ```
     #[inline]
     pub fn increment(&self, n: u64) {
         if let Some(cell) = &self.0 {
@@ -29,6 +37,13 @@ impl Counter {
 
 impl Gauge {
     /// Sets the value.
+    ///
+    /// ```
+    /// use sightline_instrument::testing::Capture;
+    /// let capture = Capture::new("shop");
+    /// capture.call(|| sightline_instrument::gauge("queue", "orders", "depth")).set(12.0);
+    /// assert_eq!(capture.gauge("queue.orders.depth"), Some(12.0));
+    /// ```
     pub fn set(&self, value: f64) {
         if let Some(cell) = &self.0 {
             metrics::GaugeFn::set(&**cell, value);
@@ -36,6 +51,15 @@ impl Gauge {
     }
 
     /// Adds `by`, which may be negative.
+    ///
+    /// ```
+    /// use sightline_instrument::testing::Capture;
+    /// let capture = Capture::new("shop");
+    /// let depth = capture.call(|| sightline_instrument::gauge("queue", "orders", "depth"));
+    /// depth.add(3.0);
+    /// depth.add(-1.0);
+    /// assert_eq!(capture.gauge("queue.orders.depth"), Some(2.0));
+    /// ```
     pub fn add(&self, by: f64) {
         if let Some(cell) = &self.0 {
             metrics::GaugeFn::increment(&**cell, by);
@@ -45,6 +69,14 @@ impl Gauge {
 
 impl Timer {
     /// Records how long something took.
+    ///
+    /// ```
+    /// use sightline_instrument::testing::Capture;
+    /// use std::time::Duration;
+    /// let capture = Capture::new("shop");
+    /// capture.call(|| sightline_instrument::timer("sqlite", "select")).record(Duration::from_micros(750));
+    /// assert_eq!(capture.timings("sqlite.select.timing"), [0.75]);
+    /// ```
     #[inline]
     pub fn record(&self, took: Duration) {
         if let Some(cell) = &self.0 {
@@ -58,8 +90,25 @@ impl Timer {
 #[repr(align(64))]
 pub(crate) struct CounterCell {
     pub(crate) pending: AtomicU64,
+    /// What was taken from `pending`.
+    taken: AtomicU64,
     /// The value last seen by [`metrics::CounterFn::absolute`].
     absolute: AtomicU64,
+}
+
+impl CounterCell {
+    /// What was added since the last time.
+    pub(crate) fn take(&self) -> u64 {
+        let n = self.pending.swap(0, Ordering::Relaxed);
+        self.taken.fetch_add(n, Ordering::Relaxed);
+        n
+    }
+
+    /// All that was ever added; for a moment while [`CounterCell::take`] is at work it may be less.
+    #[cfg(feature = "pull")]
+    pub(crate) fn total(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed) + self.pending.load(Ordering::Relaxed)
+    }
 }
 
 impl metrics::CounterFn for CounterCell {
@@ -113,13 +162,21 @@ impl metrics::GaugeFn for GaugeCell {
 }
 
 /// Samples between two flushes: all of them up to `cap`, an even sample of them beyond.
-#[derive(Debug)]
 #[repr(align(64))]
 pub(crate) struct SamplesCell {
     samples: Mutex<Samples>,
     cap: usize,
     /// What a value is multiplied by when it is written: seconds to milliseconds, say.
     pub(crate) scale: f64,
+    /// Who else is told, and what values are multiplied by for them.
+    #[cfg(feature = "pull")]
+    mirror: std::sync::OnceLock<(metrics::Histogram, f64)>,
+}
+
+impl std::fmt::Debug for SamplesCell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SamplesCell").field("samples", &self.samples).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -131,7 +188,18 @@ pub(crate) struct Samples {
 
 impl SamplesCell {
     pub(crate) fn new(cap: usize, scale: f64) -> Self {
-        SamplesCell { samples: Mutex::default(), cap: cap.max(1), scale }
+        SamplesCell {
+            samples: Mutex::default(),
+            cap: cap.max(1),
+            scale,
+            #[cfg(feature = "pull")]
+            mirror: std::sync::OnceLock::new(),
+        }
+    }
+
+    #[cfg(feature = "pull")]
+    pub(crate) fn mirror(&self, to: metrics::Histogram, scale: f64) {
+        let _ = self.mirror.set((to, scale));
     }
 
     #[inline]
@@ -141,6 +209,10 @@ impl SamplesCell {
 
     #[inline]
     pub(crate) fn push(&self, value: f64) {
+        #[cfg(feature = "pull")]
+        if let Some((mirror, scale)) = self.mirror.get() {
+            mirror.record(value * scale);
+        }
         let mut samples = self.samples.lock();
         samples.seen += 1;
         if samples.values.len() < self.cap {

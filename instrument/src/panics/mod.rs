@@ -77,8 +77,9 @@ fn note(info: &PanicHookInfo<'_>) {
         request.reported.store(true, Ordering::Relaxed);
     }
     let thread = std::thread::current();
+    let said = message(info.payload());
     let note = Note {
-        message: message(info.payload()),
+        message: said.clone(),
         location: info.location().map(|l| format!("{}:{}:{}", l.file(), l.line(), l.column())),
         thread: thread.name().unwrap_or("unnamed").to_owned(),
         stack: Some(Backtrace::force_capture()),
@@ -92,10 +93,15 @@ fn note(info: &PanicHookInfo<'_>) {
     }
     instrument.0.panics.put(note);
     // The process ends when this hook returns: what can be said must be said now.
-    if cfg!(panic = "abort") {
+    if cfg!(panic = "abort") || ends_here(&said) {
         while write_next(&instrument, None) {}
         instrument.shutdown(Duration::from_secs(1));
     }
+}
+
+/// Whether the language aborts after this panic: it says so in no other way that is stable.
+fn ends_here(message: &str) -> bool {
+    matches!(message, "panic in a function that cannot unwind" | "panic in a destructor during cleanup")
 }
 
 impl Reports {

@@ -2,8 +2,8 @@
 //! in the same queue.
 
 use super::queue::{Item, Queue};
+use crate::current;
 use crate::ids::SpanIds;
-use crate::instrument::Instrument;
 use crate::settings::Settings;
 use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags, TraceState, TracerProvider};
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -12,19 +12,23 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing_opentelemetry::OpenTelemetryLayer;
 
-/// The current span of ours as a parent that OpenTelemetry understands. `None` when nobody would look at it.
-pub(crate) fn context(instrument: &Instrument, ids: Option<SpanIds>) -> Option<opentelemetry::Context> {
-    if !instrument.0.bridged.load(std::sync::atomic::Ordering::Relaxed) {
+/// The scope's span as the parent of a span of `tracing` that is being opened. `None` where another such span is nearer,
+/// which is the parent without our doing.
+pub(crate) fn parent() -> Option<opentelemetry::Context> {
+    if current::in_span() {
         return None;
     }
-    let ids = ids?;
+    let ids = current::with_scope(|s| s?.ids)?;
     let flags = if ids.sampled { TraceFlags::SAMPLED } else { TraceFlags::default() };
     let span = SpanContext::new(ids.trace_id.into(), ids.span_id.into(), flags, false, TraceState::default());
     Some(opentelemetry::Context::new().with_remote_span_context(span))
 }
 
-/// The ids of the innermost span that is entered, ours or the service's own.
+/// The ids of the service's own span that was entered last, if that was after our scope.
 pub(crate) fn current_ids() -> Option<SpanIds> {
+    if !current::in_span() {
+        return None;
+    }
     opentelemetry::Context::map_current(|context| {
         if !context.has_active_span() {
             return None;

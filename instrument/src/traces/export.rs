@@ -1,15 +1,18 @@
 //! The thread's work that sends spans: OTLP over HTTP, in batches, kept and tried again while the collector is away.
 
-use super::convert::span_data;
+use super::encode::Encoder;
 use super::post::Post;
 use super::queue::{Item, Queue};
+use super::span::SpanRecord;
 use crate::drops::{Lane, Reason};
 use crate::settings::Settings;
-use opentelemetry::InstrumentationScope;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use opentelemetry::KeyValue;
 use opentelemetry_otlp::{Protocol, RetryPolicy, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::SpanExporter as _;
+use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,13 +22,31 @@ use std::time::{Duration, Instant};
 const BATCH: usize = 512;
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
+/// The name of what makes our spans.
+pub(crate) const SCOPE: &str = "sightline-instrument";
+
+/// Who sends, as OpenTelemetry's resource has it.
+pub(crate) fn resource(settings: &Settings) -> [(&'static str, &str); 4] {
+    [
+        ("service.name", settings.service.as_str()),
+        ("service.version", settings.version.as_str()),
+        ("deployment.environment.name", settings.environment.as_str()),
+        ("host.name", settings.host.as_str()),
+    ]
+}
+
 pub(crate) struct Exporter {
     queue: Arc<Queue>,
-    exporter: opentelemetry_otlp::SpanExporter,
     post: Post,
-    service: String,
-    scope: InstrumentationScope,
-    backlog: Vec<Item>,
+    /// Our own spans, most of all, are written by hand: they cost a tenth of what they would by the SDK's structures.
+    encoder: Encoder,
+    endpoint: Uri,
+    headers: HeaderMap,
+    ours: Vec<SpanRecord>,
+    /// Those that the service opened with `tracing`.
+    exporter: opentelemetry_otlp::SpanExporter,
+    theirs: Vec<SpanData>,
+    items: Vec<Item>,
     again: Option<Instant>,
     backoff: Duration,
 }
@@ -33,6 +54,12 @@ pub(crate) struct Exporter {
 impl Exporter {
     /// An error is one of the settings, in words.
     pub(crate) fn new(settings: &Settings, endpoint: &str, queue: Arc<Queue>) -> Result<Self, String> {
+        #[cfg(feature = "tls")]
+        let post = match endpoint.starts_with("https://") {
+            true => Post::with(super::tls::Tls::new(settings.otlp_certificate.as_deref())?),
+            false => Post::default(),
+        };
+        #[cfg(not(feature = "tls"))]
         let post = Post::default();
         let mut exporter = opentelemetry_otlp::SpanExporter::builder()
             .with_http()
@@ -44,25 +71,24 @@ impl Exporter {
             .with_retry_policy(RetryPolicy::disabled())
             .build()
             .map_err(|e| e.to_string())?;
-        exporter.set_resource(
-            &Resource::builder_empty()
-                .with_attributes([
-                    KeyValue::new("service.name", settings.service.clone()),
-                    KeyValue::new("service.version", settings.version.clone()),
-                    KeyValue::new("deployment.environment.name", settings.environment.clone()),
-                    KeyValue::new("host.name", settings.host.clone()),
-                ])
-                .build(),
-        );
+        let attributes = resource(settings).map(|(key, value)| KeyValue::new(key, value.to_owned()));
+        exporter.set_resource(&Resource::builder_empty().with_attributes(attributes).build());
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+        for (name, value) in &settings.otlp_headers {
+            let name = HeaderName::try_from(name).map_err(|e| format!("the header {name}: {e}"))?;
+            headers.insert(name, HeaderValue::try_from(value).map_err(|e| e.to_string())?);
+        }
         Ok(Exporter {
             queue,
-            exporter,
             post,
-            service: settings.service.clone(),
-            scope: InstrumentationScope::builder("sightline-instrument")
-                .with_version(env!("CARGO_PKG_VERSION"))
-                .build(),
-            backlog: Vec::new(),
+            encoder: Encoder::new(settings),
+            endpoint: endpoint.parse().map_err(|e: http::uri::InvalidUri| e.to_string())?,
+            headers,
+            ours: Vec::new(),
+            exporter,
+            theirs: Vec::new(),
+            items: Vec::new(),
             again: None,
             backoff: BACKOFF.0,
         })
@@ -70,13 +96,13 @@ impl Exporter {
 
     /// Sends what can be sent now. True when nothing is left.
     pub(crate) fn export(&mut self, now: Instant) -> bool {
-        self.backlog.append(&mut self.queue.take());
+        self.take();
         if self.again.is_some_and(|at| now < at) {
-            return self.backlog.is_empty();
+            return self.left() == 0;
         }
-        while !self.backlog.is_empty() {
-            let n = self.backlog.len().min(BATCH);
-            match self.send(n) {
+        while self.left() > 0 {
+            let (n, sent) = self.send();
+            match sent {
                 Sent::Done => {}
                 Sent::Refused => self.queue.drops().add(Lane::Spans, Reason::Refused, n as u64),
                 Sent::Later => {
@@ -87,29 +113,58 @@ impl Exporter {
             }
             self.again = None;
             self.backoff = BACKOFF.0;
-            self.backlog.drain(..n);
+            if self.ours.is_empty() {
+                self.theirs.drain(..n);
+            } else {
+                self.ours.drain(..n);
+            }
             self.queue.settle(n);
         }
         true
     }
 
-    fn send(&self, n: usize) -> Sent {
-        let batch =
-            self.backlog[..n].iter().map(|item| span_data(item, &self.service, &self.scope)).collect();
-        match now_or_never(self.exporter.export(batch)) {
-            Some(Ok(())) => Sent::Done,
-            _ => match self.post.status.load(Ordering::Relaxed) {
-                // No answer, too busy, or away: the same batch may do later.
-                0 | 429 | 502 | 503 | 504 => Sent::Later,
-                _ => Sent::Refused,
-            },
+    fn take(&mut self) {
+        self.queue.take(&mut self.items);
+        for item in self.items.drain(..) {
+            match item {
+                Item::Ours(span) => self.ours.push(span),
+                Item::Otel(span) => self.theirs.push(*span),
+            }
         }
+    }
+
+    fn left(&self) -> usize {
+        self.ours.len() + self.theirs.len()
+    }
+
+    /// Sends the next batch, ours before theirs; how many that were.
+    fn send(&mut self) -> (usize, Sent) {
+        let (n, sent) = if self.ours.is_empty() {
+            let n = self.theirs.len().min(BATCH);
+            let sent = now_or_never(self.exporter.export(self.theirs[..n].to_vec()));
+            (n, sent.is_some_and(|s| s.is_ok()))
+        } else {
+            let n = self.ours.len().min(BATCH);
+            let mut request = Request::new(Bytes::from(self.encoder.export(&self.ours[..n])));
+            *request.method_mut() = Method::POST;
+            *request.uri_mut() = self.endpoint.clone();
+            *request.headers_mut() = self.headers.clone();
+            (n, self.post.send(&request).is_ok_and(|answer| answer.status().is_success()))
+        };
+        let sent = match (sent, self.post.status.load(Ordering::Relaxed)) {
+            (true, _) => Sent::Done,
+            // No answer, too busy, or away: the same batch may do later.
+            (false, 0 | 429 | 502 | 503 | 504) => Sent::Later,
+            _ => Sent::Refused,
+        };
+        (n, sent)
     }
 
     /// Counts what is left as lost to the shutdown.
     pub(crate) fn give_up(&mut self) {
-        self.backlog.append(&mut self.queue.take());
-        let n = std::mem::take(&mut self.backlog).len();
+        self.take();
+        let n = self.left();
+        (self.ours, self.theirs) = Default::default();
         self.queue.drops().add(Lane::Spans, Reason::Shutdown, n as u64);
         self.queue.settle(n);
     }
@@ -139,7 +194,7 @@ mod tests {
     use std::net::TcpListener;
 
     fn item() -> Item {
-        Item::Ours(Box::new(SpanRecord {
+        Item::Ours(SpanRecord {
             ids: SpanIds { trace_id: 1, span_id: 2, sampled: true },
             parent: 0,
             parent_remote: false,
@@ -152,7 +207,7 @@ mod tests {
             status: 0,
             response_bytes: 0,
             attributes: Vec::new(),
-        }))
+        })
     }
 
     /// Answers one request with this status and returns the length of its body.

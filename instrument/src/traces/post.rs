@@ -20,9 +20,48 @@ const BODY_MAX: u64 = 64 << 10;
 /// A client with one kept connection.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Post {
-    kept: Arc<Mutex<Option<BufReader<TcpStream>>>>,
+    kept: Arc<Mutex<Option<Connection>>>,
+    #[cfg(feature = "tls")]
+    tls: Option<super::tls::Tls>,
     /// Status of the last answer; 0 when there was none.
     pub(crate) status: Arc<AtomicU16>,
+}
+
+type Connection = BufReader<Stream>;
+
+#[derive(Debug)]
+enum Stream {
+    Plain(TcpStream),
+    #[cfg(feature = "tls")]
+    Tls(Box<rustls::StreamOwned<rustls::ClientConnection, TcpStream>>),
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Stream::Plain(stream) => stream.read(buffer),
+            #[cfg(feature = "tls")]
+            Stream::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Stream::Plain(stream) => stream.write(bytes),
+            #[cfg(feature = "tls")]
+            Stream::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Stream::Plain(stream) => stream.flush(),
+            #[cfg(feature = "tls")]
+            Stream::Tls(stream) => stream.flush(),
+        }
+    }
 }
 
 impl HttpClient for Post {
@@ -40,13 +79,35 @@ impl HttpClient for Post {
 }
 
 impl Post {
-    fn send(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+    /// One that can speak to `https://` too.
+    #[cfg(feature = "tls")]
+    pub(crate) fn with(tls: super::tls::Tls) -> Self {
+        Post { tls: Some(tls), ..Post::default() }
+    }
+
+    fn open(&self, request: &Request<Bytes>) -> Result<Connection, HttpError> {
+        let secure = request.uri().scheme_str() == Some("https");
+        let stream = connect(request, if secure { 443 } else { 80 })?;
+        #[cfg(feature = "tls")]
+        if secure {
+            let tls = self.tls.as_ref().ok_or("no TLS was set up")?;
+            let host = request.uri().host().unwrap_or_default();
+            let stream = tls.wrap(host.trim_start_matches('[').trim_end_matches(']'), stream)?;
+            return Ok(BufReader::new(Stream::Tls(Box::new(stream))));
+        }
+        if secure {
+            return Err("https:// needs the feature `tls`".into());
+        }
+        Ok(BufReader::new(Stream::Plain(stream)))
+    }
+
+    pub(crate) fn send(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         self.status.store(0, Ordering::Relaxed);
         // A kept connection may have been closed by the other side meanwhile: one more try on a new one.
         let kept = self.kept.lock().take();
         let answer = match kept.map(|c| exchange(c, request)) {
             Some(Ok(answer)) => answer,
-            _ => exchange(open(request)?, request)?,
+            _ => exchange(self.open(request)?, request)?,
         };
         self.status.store(answer.status, Ordering::Relaxed);
         *self.kept.lock() = answer.connection;
@@ -62,12 +123,12 @@ struct Answer {
     status: u16,
     retry_after: Option<String>,
     body: Bytes,
-    connection: Option<BufReader<TcpStream>>,
+    connection: Option<Connection>,
 }
 
-fn open(request: &Request<Bytes>) -> Result<BufReader<TcpStream>, HttpError> {
+fn connect(request: &Request<Bytes>, port: u16) -> Result<TcpStream, HttpError> {
     let host = request.uri().host().ok_or("the endpoint has no host")?;
-    let port = request.uri().port_u16().unwrap_or(80);
+    let port = request.uri().port_u16().unwrap_or(port);
     let mut last: HttpError = "the endpoint's name has no address".into();
     for address in (host.trim_start_matches('[').trim_end_matches(']'), port).to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, CONNECT) {
@@ -75,7 +136,7 @@ fn open(request: &Request<Bytes>) -> Result<BufReader<TcpStream>, HttpError> {
                 stream.set_read_timeout(Some(ANSWER))?;
                 stream.set_write_timeout(Some(ANSWER))?;
                 stream.set_nodelay(true)?;
-                return Ok(BufReader::new(stream));
+                return Ok(stream);
             }
             Err(error) => last = error.into(),
         }
@@ -83,7 +144,7 @@ fn open(request: &Request<Bytes>) -> Result<BufReader<TcpStream>, HttpError> {
     Err(last)
 }
 
-fn exchange(mut connection: BufReader<TcpStream>, request: &Request<Bytes>) -> Result<Answer, HttpError> {
+fn exchange(mut connection: Connection, request: &Request<Bytes>) -> Result<Answer, HttpError> {
     let mut head = Vec::with_capacity(512);
     let authority = request.uri().authority().map_or("", |a| a.as_str());
     write!(head, "{} {} HTTP/1.1\r\nhost: {authority}\r\n", request.method(), request.uri().path())?;
@@ -98,12 +159,13 @@ fn exchange(mut connection: BufReader<TcpStream>, request: &Request<Bytes>) -> R
     let stream = connection.get_mut();
     stream.write_all(&head)?;
     stream.write_all(request.body())?;
+    stream.flush()?;
     read_answer(connection)
 }
 
-fn read_answer(mut connection: BufReader<TcpStream>) -> Result<Answer, HttpError> {
+fn read_answer(mut connection: Connection) -> Result<Answer, HttpError> {
     let mut line = String::new();
-    let next = |connection: &mut BufReader<TcpStream>, line: &mut String| -> Result<(), HttpError> {
+    let next = |connection: &mut Connection, line: &mut String| -> Result<(), HttpError> {
         line.clear();
         if connection.by_ref().take(8 << 10).read_line(line)? == 0 {
             return Err("the collector closed the connection without an answer".into());

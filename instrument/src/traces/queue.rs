@@ -13,7 +13,7 @@ const WAKE: usize = 512;
 /// A span of ours or of the service's own making.
 #[derive(Debug, Clone)]
 pub(crate) enum Item {
-    Ours(Box<SpanRecord>),
+    Ours(SpanRecord),
     #[cfg(feature = "otlp")]
     Otel(Box<opentelemetry_sdk::trace::SpanData>),
 }
@@ -58,8 +58,9 @@ impl Queue {
         }
     }
 
-    pub(crate) fn take(&self) -> Vec<Item> {
-        std::mem::take(&mut *self.items.lock())
+    /// Appends all that waits; they stay in the account until [`Queue::settle`].
+    pub(crate) fn take(&self, into: &mut Vec<Item>) {
+        into.append(&mut self.items.lock());
     }
 
     /// These have left or were given up: there is room again.

@@ -43,64 +43,93 @@ pub(crate) enum Value {
     Int(i64),
 }
 
+/// An attribute as it is read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Attribute<'a> {
+    Text(&'a str),
+    Int(i64),
+}
+
+/// Takes attributes one by one.
+type Put<'p> = &'p mut dyn FnMut(&'static str, Attribute<'_>);
+
 impl SpanRecord {
-    /// `POST /helloworld` for servers; `sqlite select_kittens` for the rest.
-    pub(crate) fn name(&self) -> String {
+    /// `POST` and `/helloworld` for servers; `sqlite` and `select_kittens` for the rest. A space between makes the name.
+    pub(crate) fn name_parts(&self) -> (&str, Option<&str>) {
         match (&self.request, self.role) {
-            (Some(request), Role::Server) => match &request.route {
-                Some(route) => format!("{} {route}", request.method),
-                None => request.method.to_string(),
-            },
-            _ => format!("{} {}", self.operation.group, self.operation.segment),
+            (Some(request), Role::Server) => (request.method.as_str(), request.route.as_deref()),
+            _ => (&self.operation.group, Some(&self.operation.segment)),
         }
     }
 
     /// OpenTelemetry's names for what is known, and ours that join a trace to its metric and its log.
-    pub(crate) fn attributes(&self) -> Vec<(Cow<'static, str>, Value)> {
+    pub(crate) fn attributes(&self, put: Put<'_>) {
         use crate::wire::attribute;
-        let text = |v: &str| Value::Text(v.to_owned());
-        let mut out: Vec<(Cow<'static, str>, Value)> = vec![
-            (attribute::GROUP.into(), text(&self.operation.group)),
-            (attribute::SEGMENT.into(), text(&self.operation.segment)),
-        ];
+        put(attribute::GROUP, Attribute::Text(&self.operation.group));
+        put(attribute::SEGMENT, Attribute::Text(&self.operation.segment));
         if let Some(request) = &self.request {
-            out.push((attribute::REQUEST_ID.into(), text(request.id.as_str())));
+            put(attribute::REQUEST_ID, Attribute::Text(request.id.as_str()));
             if self.role == Role::Server {
-                self.server_attributes(request, &mut out);
+                self.server_attributes(request, put);
             }
         }
-        out.extend(self.attributes.iter().map(|(k, v)| (Cow::Borrowed(*k), v.clone())));
-        out
+        for (key, value) in &self.attributes {
+            match value {
+                Value::Text(text) => put(key, Attribute::Text(text)),
+                Value::Int(int) => put(key, Attribute::Int(*int)),
+            }
+        }
     }
 
-    fn server_attributes(&self, request: &Request, out: &mut Vec<(Cow<'static, str>, Value)>) {
-        let text = |v: &str| Value::Text(v.to_owned());
-        let int = |v: u64| Value::Int(i64::try_from(v).unwrap_or(i64::MAX));
-        out.push(("http.request.method".into(), text(request.method.as_str())));
-        out.push(("url.path".into(), text(request.uri.path())));
-        out.push(("url.scheme".into(), text(request.uri.scheme_str().unwrap_or("http"))));
-        out.push(("http.response.status_code".into(), int(u64::from(self.status))));
+    fn server_attributes(&self, request: &Request, put: Put<'_>) {
+        use Attribute::{Int, Text};
+        let int = |v: u64| Int(i64::try_from(v).unwrap_or(i64::MAX));
+        put("http.request.method", Text(request.method.as_str()));
+        put("url.path", Text(request.uri.path()));
+        put("url.scheme", Text(request.uri.scheme_str().unwrap_or("http")));
+        put("http.response.status_code", int(u64::from(self.status)));
         if let Some(route) = &request.route {
-            out.push(("http.route".into(), text(route)));
+            put("http.route", Text(route));
         }
         if let Some(query) = &request.query {
-            out.push(("url.query".into(), text(query)));
+            put("url.query", Text(query));
         }
         if let Some(host) = request.host.as_ref().and_then(|h| h.to_str().ok()) {
-            out.push(("server.address".into(), text(host.rsplit_once(':').map_or(host, |(h, _)| h))));
+            let (name, port) = host_and_port(host);
+            put("server.address", Text(name));
+            if let Some(port) = port {
+                put("server.port", int(port.into()));
+            }
+        }
+        if let Some(version) = request.version {
+            put("network.protocol.version", Text(version));
         }
         if let Some(agent) = request.user_agent.as_ref().and_then(|a| a.to_str().ok()) {
-            out.push(("user_agent.original".into(), text(agent)));
+            put("user_agent.original", Text(agent));
         }
         if let Some(source) = request.source {
-            out.push(("client.address".into(), Value::Text(source.to_string())));
+            let mut text = Vec::with_capacity(40);
+            crate::context::address(&mut text, source);
+            put("client.address", Text(std::str::from_utf8(&text).unwrap_or_default()));
         }
         if let Some(size) = request.size {
-            out.push(("http.request.body.size".into(), int(size)));
+            put("http.request.body.size", int(size));
         }
-        out.push(("http.response.body.size".into(), int(self.response_bytes)));
-        if self.status >= 500 {
-            out.push(("error.type".into(), Value::Text(self.status.to_string())));
+        put("http.response.body.size", int(self.response_bytes));
+        // What went wrong is told by a word where there is one, by the status where not.
+        match self.error.as_deref() {
+            Some("panic") => put("error.type", Text("panic")),
+            _ if self.status >= 500 => put("error.type", Text(itoa::Buffer::new().format(self.status))),
+            Some(_) => put("error.type", Text("aborted")),
+            None => {}
         }
+    }
+}
+
+/// `kittens.example:8080` in its parts; `[::1]` has none.
+fn host_and_port(host: &str) -> (&str, Option<u16>) {
+    match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, port.parse().ok()),
+        _ => (host, None),
     }
 }

@@ -1,10 +1,12 @@
 //! Calls to other services, and spans of the service's own, hang below the request.
 
 use axum::body::{Body, to_bytes};
-use axum::http::Request;
+use axum::http::{HeaderMap, Request, Response};
 use axum::{Router, routing::get};
 use sightline_instrument::testing::{Capture, Span};
-use sightline_instrument::{ClientLayer, security, timed};
+use sightline_instrument::{ClientLayer, Settings, security, timed};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
 use tower::{Layer, ServiceExt};
 use tracing::Instrument as _;
 
@@ -98,4 +100,55 @@ async fn a_failed_sign_in_names_its_source_in_the_record_and_not_in_the_metric()
     assert_eq!((&record["source.ip"], &record["user.name"]), (&"198.51.100.7".into(), &"nic".into()));
     assert_eq!((&record["event.reason"], &record["handler"]), (&"wrong".into(), &"login".into()));
     assert!(!capture.metrics().iter().any(|l| l.contains("198")));
+}
+
+#[tokio::test]
+async fn ids_come_in_and_go_out_in_each_form() {
+    let (trace, span) = ("80f198ee56343ba864fe8b2a57d3eff7", "e457b5a2e4d86bd1");
+    let forms = [
+        ("tracecontext", vec![("traceparent", format!("00-{trace}-{span}-01"))]),
+        ("b3", vec![("b3", format!("{trace}-{span}-1"))]),
+        (
+            "b3multi",
+            vec![
+                ("x-b3-traceid", trace.to_owned()),
+                ("x-b3-spanid", span.to_owned()),
+                ("x-b3-sampled", "1".to_owned()),
+            ],
+        ),
+    ];
+    for (form, headers) in &forms {
+        let capture = Capture::with("svc", |s| {
+            let read = |name: &str| (name == "OTEL_PROPAGATORS").then(|| (*form).to_owned());
+            *s = Settings::from_env("svc", read).0;
+        });
+        let seen = Arc::new(Mutex::new(HeaderMap::new()));
+        let inside = seen.clone();
+        let inner = tower::service_fn(move |request: Request<Body>| {
+            *inside.lock().unwrap() = request.headers().clone();
+            std::future::ready(Ok::<_, Infallible>(Response::new(Body::empty())))
+        });
+        let call = move || {
+            let request = Request::get("http://kittens/").body(Body::empty()).unwrap();
+            let call = ClientLayer::new("kittens").layer(inner.clone()).oneshot(request);
+            async move { call.await.unwrap().status() }
+        };
+        let app = Router::new().route("/", get(call)).layer(capture.service().layer());
+        let mut request = Request::get("/").body(Body::empty()).unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        capture.run(app.oneshot(request)).await.unwrap();
+        let spans = capture.spans();
+        assert_eq!(named(&spans, "GET /").parent_id.as_deref(), Some(span), "{form}");
+        let (below, seen) = (&named(&spans, "http kittens").span_id, seen.lock().unwrap().clone());
+        for (name, value) in headers {
+            assert_eq!(seen[*name], value.replace(span, below), "{form}: the same trace, the call's span");
+        }
+        for (other, headers) in &forms {
+            let here = headers.iter().filter(|(name, _)| seen.contains_key(*name)).count();
+            assert_eq!(here, if other == form { headers.len() } else { 0 }, "{form} and nothing of {other}");
+        }
+        assert!(seen.contains_key("x-request-id"));
+    }
 }

@@ -8,5 +8,6 @@
 
 mod downstream;
 mod goldens;
+mod grpc;
 mod panics;
 mod requests;

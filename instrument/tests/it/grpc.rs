@@ -1,0 +1,71 @@
+//! gRPC: the layer around a tonic service and the client layer around its channel, over a real connection.
+
+#[allow(dead_code, unreachable_pub, reason = "the example's own main")]
+#[path = "../../examples/tonic.rs"]
+mod example;
+
+use example::{FIND, KittensServer};
+use http::uri::PathAndQuery;
+use sightline_instrument::testing::Capture;
+use sightline_instrument::{ClientLayer, assert_metric};
+use std::sync::Arc;
+use tonic::transport::{Channel, Server};
+use tonic::{Code, Request, Response};
+use tonic_prost::ProstCodec;
+use tower_layer::Layer;
+
+#[tokio::test]
+async fn calls_are_counted_by_method_and_by_what_grpc_says() {
+    let capture = Arc::new(Capture::new("cattery"));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let layer = capture.service().layer().paths([FIND]);
+    let server = Server::builder().layer(layer).add_service(KittensServer).serve(address);
+    let server = tokio::spawn(server);
+
+    let channel = Channel::from_shared(format!("http://{address}"))
+        .unwrap()
+        .connect_timeout(std::time::Duration::from_secs(5));
+    let channel = loop {
+        match channel.connect().await {
+            Ok(channel) => break channel,
+            // It has not begun to listen.
+            Err(_) => tokio::task::yield_now().await,
+        }
+    };
+    let mut client = tonic::client::Grpc::new(ClientLayer::new("cattery").layer(channel));
+    let mut ask = async |path: &'static str, breed: &str| {
+        client.ready().await.unwrap();
+        let codec = ProstCodec::<String, String>::default();
+        let call = client.unary(Request::new(breed.to_owned()), PathAndQuery::from_static(path), codec);
+        capture.run(call).await.map(Response::into_inner).map_err(|s| s.code())
+    };
+    assert_eq!(ask(FIND, "tabby").await, Ok("Felix".to_owned()));
+    assert_eq!(ask(FIND, "sphynx").await, Err(Code::NotFound));
+    assert_eq!(ask("/kittens.v1.Kittens/Made-up", "").await, Err(Code::Unimplemented));
+    assert!(ask(FIND, "ghost").await.is_err());
+    server.abort();
+
+    // The record of a request is there when its body has ended, a moment after the client has it.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    while capture.spans().iter().filter(|s| s.kind == "server").count() < 4 {
+        assert!(std::time::Instant::now() < deadline, "{:#?}", capture.spans());
+        tokio::task::yield_now().await;
+    }
+    let segment = "kittens_v1_Kittens_Find";
+    for (outcome, n) in [("called", 3), ("success", 1), ("failed", 1), ("panic", 1)] {
+        assert_eq!(capture.counter(&format!("handlers.{segment}.{outcome}")), Some(n), "{outcome}");
+    }
+    assert_metric!(capture, "handlers.unmatched.failed", 1);
+    assert_metric!(capture, "http.cattery.success", 1);
+    assert_metric!(capture, "http.cattery.failed", 3);
+    let spans = capture.spans();
+    let of = |kind| spans.iter().filter(move |s| s.kind == kind);
+    for server in of("server") {
+        let client = of("client").find(|c| Some(&c.span_id) == server.parent_id.as_ref());
+        assert_eq!(client.map(|c| &c.trace_id), Some(&server.trace_id), "{server:#?}");
+    }
+    let refused = of("client").find(|s| s.error.as_deref() == Some("gRPC status 5"));
+    assert!(refused.is_some(), "{spans:#?}");
+}
