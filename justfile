@@ -21,6 +21,14 @@ doc:
 e2e:
     cargo test -p sightline-agent --test it
 
+# what instrumentation costs a thread: CPU nanoseconds and allocations, stock parts beside ours
+bench-cost *ARGS:
+    cargo bench --workspace --all-features --bench cost -- {{ARGS}}
+
+# kittenserver under load with and without the crate, and with its collector killed
+bench-service *ARGS:
+    cargo bench --workspace --all-features --bench service -- {{ARGS}}
+
 # StatsD: CPU seconds per million lines, memory, scrapes; statsd_exporter beside it when installed
 bench-statsd *ARGS:
     cargo bench -p sightline-agent --bench load -- {{ARGS}}

@@ -1,8 +1,8 @@
 //! The data store: kittens and users in SQLite.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Serialize;
-use sightline_instrument::{spawn_blocking, timed};
+use sightline_instrument::{query, spawn_blocking};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -42,32 +42,21 @@ impl Store {
 
     /// All kittens by name.
     pub(crate) async fn kittens(&self) -> rusqlite::Result<Vec<Kitten>> {
-        timed(
-            "sqlite",
-            "select_kittens",
-            self.with(|c| {
-                c.prepare_cached("SELECT name, breed, weight FROM kittens ORDER BY name")?
-                    .query_map([], |row| {
-                        Ok(Kitten { name: row.get(0)?, breed: row.get(1)?, weight: row.get(2)? })
-                    })?
-                    .collect()
-            }),
-        )
-        .await
+        const SQL: &str = "SELECT name, breed, weight FROM kittens ORDER BY name";
+        let select = self.with(|c| {
+            let kitten =
+                |row: &Row<'_>| Ok(Kitten { name: row.get(0)?, breed: row.get(1)?, weight: row.get(2)? });
+            c.prepare_cached(SQL)?.query_map([], kitten)?.collect()
+        });
+        query("sqlite", "select_kittens").statement(SQL).run(select).await
     }
 
     /// Whether this is the user's password; `None` for users not known.
     pub(crate) async fn knows(&self, user: String, password: String) -> rusqlite::Result<Option<bool>> {
-        timed(
-            "sqlite",
-            "select_user",
-            self.with(move |c| {
-                c.prepare_cached("SELECT password = ?2 FROM users WHERE name = ?1")?
-                    .query_row([user, password], |row| row.get(0))
-                    .optional()
-            }),
-        )
-        .await
+        const SQL: &str = "SELECT password = ?2 FROM users WHERE name = ?1";
+        let select = self
+            .with(move |c| c.prepare_cached(SQL)?.query_row([user, password], |row| row.get(0)).optional());
+        query("sqlite", "select_user").statement(SQL).run(select).await
     }
 
     /// Whether the store answers.

@@ -1,0 +1,134 @@
+//! The processes under test: kittenserver with or without its instrumentation, and the collector.
+
+use kittenserver::app;
+use sightline_instrument::{Instrument, LogTarget};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+/// Serves until standard input ends. `collectors`: the addresses for StatsD, logs and spans, or nothing: without
+/// instrumentation.
+pub(crate) fn serve(collectors: &str) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = app::router(app::State::open(None, address).unwrap());
+        println!("{address}");
+        let ended = async {
+            let _ = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await;
+        };
+        if collectors.is_empty() {
+            axum::serve(listener, router).with_graceful_shutdown(ended).await.unwrap();
+            return;
+        }
+        let addresses: Vec<String> = collectors.split(',').map(str::to_owned).collect();
+        let instrument = Instrument::builder("kittenserver")
+            .settings(|s| {
+                s.statsd = Some(addresses[0].clone());
+                s.logs = LogTarget::Tcp(addresses[1].clone());
+                s.otlp_traces = Some(format!("http://{}/v1/traces", addresses[2]));
+                s.console = false;
+                // Load makes every service slow: it is not to be sent away by its health.
+                s.log_filter = "info".to_owned();
+            })
+            .install();
+        instrument.serve(listener, router, ended).await.unwrap();
+    });
+}
+
+/// This program in another role, on one core.
+fn role(core: &str, args: &[&str]) -> (Child, String) {
+    let mut child = Command::new("taskset")
+        .args(["-c", core])
+        .arg(std::env::current_exe().unwrap())
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("taskset, of util-linux, is needed");
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    (child, line.trim().to_owned())
+}
+
+/// A running server.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Server {
+    /// `collectors` as for [`serve`].
+    pub(crate) fn start(collectors: String) -> Self {
+        let (child, line) = role("0", &["--role", "server", "--collectors", &collectors]);
+        Server { child, address: line.parse().expect("the server's address") }
+    }
+
+    /// CPU seconds by thread.
+    pub(crate) fn figures(&self) -> Figures {
+        let mut cpu: BTreeMap<String, f64> = BTreeMap::new();
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap().flatten() {
+            let read = |file: &str| std::fs::read_to_string(task.path().join(file)).unwrap_or_default();
+            // Nanoseconds on a processor come first.
+            let ns: f64 = read("schedstat").split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0.0);
+            let name = read("comm").trim().to_owned();
+            let name = if name.starts_with("sightline") { name } else { "serving".to_owned() };
+            *cpu.entry(name).or_default() += ns / 1e9;
+        }
+        Figures(cpu)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// CPU seconds by thread.
+pub(crate) struct Figures(BTreeMap<String, f64>);
+
+impl Figures {
+    pub(crate) fn cpu(&self) -> f64 {
+        self.0.values().sum()
+    }
+
+    /// Microseconds a request.
+    pub(crate) fn since(&self, before: &Figures, requests: usize) -> String {
+        let mut out = String::new();
+        for (name, cpu) in &self.0 {
+            let us = (cpu - before.0.get(name).copied().unwrap_or(0.0)) * 1e6 / requests as f64;
+            out.push_str(&format!(" {} {us:.1}", name.trim_start_matches("sightline-")));
+        }
+        out
+    }
+}
+
+/// The collector's process.
+pub(crate) struct Collectors {
+    child: Child,
+    /// For [`serve`].
+    pub(crate) addresses: String,
+}
+
+impl Collectors {
+    pub(crate) fn start() -> Self {
+        let (child, line) = role("1", &["--role", "collector"]);
+        Collectors { child, addresses: line.replace(' ', ",") }
+    }
+
+    /// As a crash would.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Collectors {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
