@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::export::{dead_letters, elasticsearch, otlp as export_otlp, remote_write, zipkin};
+use crate::export::{change_events, dead_letters, elasticsearch, otlp as export_otlp, remote_write, zipkin};
 use crate::metrics::mapping::file::File;
 use crate::receive::otlp;
 #[cfg(feature = "embedded")]
@@ -46,6 +46,8 @@ pub struct Config {
     pub zipkin: zipkin::Settings,
     /// Where spans go by OTLP (Jaeger, Tempo, a Collector), unless Zipkin has an address.
     pub otlp_exporter: export_otlp::Settings,
+    /// Tells PagerDuty of new versions of services.
+    pub change_events: change_events::Settings,
     /// Where metrics are written to, beside being scraped.
     pub remote_write: Vec<remote_write::Settings>,
     /// The embedded store, for what has no back end.
@@ -81,6 +83,7 @@ impl Default for Config {
             elasticsearch: elasticsearch::Settings::default(),
             zipkin: zipkin::Settings::default(),
             otlp_exporter: export_otlp::Settings::default(),
+            change_events: change_events::Settings::default(),
             remote_write: Vec::new(),
             #[cfg(feature = "embedded")]
             store: store::Settings::default(),

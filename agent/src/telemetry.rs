@@ -32,7 +32,11 @@ pub fn render() -> String {
     handle.run_upkeep();
     crate::ledger::publish();
     process();
-    handle.render()
+    let mut text = handle.render();
+    // What comes and goes by itself is not kept by the recorder, which never forgets a series.
+    text.push_str(&crate::logs::sign_ins::render());
+    text.push_str(&crate::export::elasticsearch::disk::render());
+    text
 }
 
 /// Refreshes the figures of the process itself, from the kernel's own files.

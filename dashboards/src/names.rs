@@ -34,6 +34,14 @@ pub mod agent {
     pub const SERIES_BYTES: &str = "sightline_series_bytes";
     /// Samples that went to the series `_other`, since a metric has too many series.
     pub const OVERFLOW: &str = "sightline_series_overflow_samples_total";
+    /// Failed sign-ins of the last five minutes, of the worst addresses, by `environment`, `service` and [`SOURCE_IP`].
+    pub const AUTH_FAILURES: &str = "sightline_auth_failures";
+    /// The label of an address.
+    pub const SOURCE_IP: &str = "source_ip";
+    /// Size of the disk of Elasticsearch's nodes, by `node`.
+    pub const DISK: &str = "sightline_elasticsearch_disk_bytes";
+    /// What is left of it, by `node`.
+    pub const DISK_AVAILABLE: &str = "sightline_elasticsearch_disk_available_bytes";
     /// Always 1, with the label `version`.
     pub const BUILD_INFO: &str = "sightline_build_info";
     /// Memory of the agent.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub mod change_events;
 pub mod dead_letters;
 pub mod elasticsearch;
 pub mod http;

@@ -7,6 +7,7 @@ const LANE: &str = "logs";
 
 /// A batch went into the queue.
 pub fn received(batch: &Batch) {
+    super::sign_ins::note(&batch.failures);
     door::received(LANE, batch.payloads.len() as u64 + batch.dropped);
     if batch.dropped > 0 {
         door::dropped(LANE, "rule", batch.dropped);

@@ -31,6 +31,7 @@ pub mod redact;
 pub mod rules;
 pub mod scan;
 pub mod settings;
+pub mod sign_ins;
 pub mod stream;
 pub mod syslog;
 pub mod testing;

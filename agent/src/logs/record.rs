@@ -14,6 +14,7 @@ use super::normalise;
 use super::redact::Redactor;
 use super::rules::{Outcome, Rules};
 use super::scan::{Broken, Scan};
+use super::sign_ins::Failure;
 use super::stream::{Kind, Streams, UNKNOWN};
 use super::syslog;
 use super::timestamp::{self, Nanos};
@@ -63,6 +64,8 @@ pub struct Batch {
     pub dropped: u64,
     /// How many held a secret.
     pub redacted: u64,
+    /// Sign-ins that failed.
+    pub failures: Vec<Failure>,
 }
 
 impl Batch {
@@ -71,6 +74,7 @@ impl Batch {
         self.payloads.clear();
         (self.unparsed, self.overflowed, self.repaired) = (0, 0, 0);
         (self.dropped, self.redacted) = (0, 0);
+        self.failures.clear();
     }
 }
 
@@ -202,6 +206,9 @@ impl Policy {
         draft.write(&object[start..], start, &mut batch.payloads.bytes);
         if draft.is_renamed() {
             unique(scan, &mut batch.payloads.bytes, from);
+        }
+        if ecs.kind == Kind::Audit {
+            batch.failures.extend(Failure::of(&batch.payloads.bytes[from..]));
         }
         batch.payloads.end();
     }

@@ -9,7 +9,7 @@ use axum::Router;
 use super::delivery::Lane;
 use crate::config::Config;
 use crate::export::dead_letters::DeadLetters;
-use crate::export::elasticsearch::Elasticsearch;
+use crate::export::elasticsearch::{self, Elasticsearch};
 use crate::export::otlp::Otlp;
 use crate::export::pump;
 use crate::export::zipkin::Zipkin;
@@ -29,6 +29,7 @@ pub(super) struct BackEnds {
     pub(super) logs: Lane,
     pub(super) spans: Lane,
     pub(super) letters: Arc<DeadLetters>,
+    disk: Option<tokio::task::JoinHandle<()>>,
     #[cfg(feature = "embedded")]
     events: Arc<store::Events>,
     #[cfg(feature = "embedded")]
@@ -54,6 +55,7 @@ impl BackEnds {
         // The store takes what is there at once: its commit is what makes batches.
         let embedded = pump::Settings::default();
 
+        let mut disk = None;
         let logs = if config.elasticsearch.urls.is_empty() {
             #[cfg(feature = "embedded")]
             let exporter = store::LogExporter(Arc::clone(&events));
@@ -63,6 +65,7 @@ impl BackEnds {
         } else {
             let exporter =
                 Elasticsearch::new(&config.elasticsearch).context("elasticsearch cannot be used")?;
+            disk = Some(tokio::spawn(exporter.disk(elasticsearch::disk::INTERVAL)));
             Lane::start(
                 data,
                 "logs",
@@ -103,6 +106,7 @@ impl BackEnds {
             logs,
             spans,
             letters,
+            disk,
             #[cfg(feature = "embedded")]
             events,
             #[cfg(feature = "embedded")]
@@ -138,6 +142,9 @@ impl BackEnds {
     }
 
     pub(super) async fn stop(self, until: Instant) {
+        if let Some(disk) = &self.disk {
+            disk.abort();
+        }
         tokio::join!(self.logs.stop(until), self.spans.stop(until));
         #[cfg(feature = "embedded")]
         {

@@ -20,7 +20,7 @@ use self::back_ends::BackEnds;
 pub(crate) use self::metrics::source as mapping_source;
 use self::reload::Reload;
 use crate::config::{Config, Loaded};
-use crate::export::remote_write;
+use crate::export::{change_events, remote_write};
 use crate::hooks::{ExemplarHook, LogLineHook, OtlpMetricsHook};
 use crate::metrics::Registry;
 use crate::receive::otlp::{self, Signals};
@@ -38,6 +38,7 @@ pub struct Agent {
     remote_write: remote_write::Handle,
     back_ends: BackEnds,
     replays: JoinHandle<()>,
+    change_events: Option<JoinHandle<()>>,
     web: web::Handle,
 }
 
@@ -68,6 +69,8 @@ impl Agent {
         let metrics =
             metrics::Lane::start(&loaded, (Arc::clone(&registry), source), Some(log_line(&logs, &host)))?;
 
+        let change_events = change_events::start(&config.change_events, &registry, &config.data_dir)
+            .context("change_events cannot be used")?;
         let probe = probe(&back_ends, &metrics);
         let own = back_ends.own_metrics();
         let remote_write =
@@ -83,7 +86,19 @@ impl Agent {
             .await
             .with_context(|| format!("cannot listen on {}; change web.listen", config.web.listen))?;
         let replays = delivery::replays(Arc::clone(&back_ends.letters), back_ends.queues());
-        Ok(Agent { reload, receiving, metrics, logs, spans, otlp, remote_write, back_ends, replays, web })
+        Ok(Agent {
+            reload,
+            receiving,
+            metrics,
+            logs,
+            spans,
+            otlp,
+            remote_write,
+            back_ends,
+            replays,
+            change_events,
+            web,
+        })
     }
 
     /// Where the HTTP port is.
@@ -118,6 +133,9 @@ impl Agent {
             tracing::warn!("some samples were not written by the deadline; the next ones carry their totals");
         }
         self.replays.abort();
+        if let Some(change_events) = &self.change_events {
+            change_events.abort();
+        }
         self.back_ends.stop(until).await;
         self.web.stop(left().min(Duration::from_secs(2))).await;
     }

@@ -3,13 +3,13 @@
 use super::none_is_good;
 use crate::grafana::{Board, Kind, Panel, Unit};
 use crate::names::{LANE, agent};
-use crate::promql::{STEP, Select, sum};
+use crate::promql::{STEP, Select, min, sum};
 use crate::uid;
 
 pub(super) fn board() -> Board {
     Board::new(uid::AGENT, "Agent", "What the agent took in, shipped, refused and lost, and what it costs.")
         .row("The ledger", vec![received(), exported(), balance(), queued()])
-        .row("Back ends", vec![up(), oldest(), retries(), bytes()])
+        .row("Back ends", vec![up(), oldest(), retries(), bytes(), disk()])
         .row("Trouble", vec![dropped(), dead(), rejected()])
         .row("Series", vec![series(), series_bytes(), overflow()])
         .row("Cost", vec![memory(), cpu(), files(), versions()])
@@ -57,6 +57,18 @@ fn queued() -> Panel {
     )
     .promql("{{lane}}", sum(&[LANE], &Select::of(agent::QUEUED).to_string()))
     .steps(&super::steps(10_000.0, 100_000.0))
+}
+
+fn disk() -> Panel {
+    Panel::new(
+        Kind::Lines,
+        "Elasticsearch: disk left",
+        "Of each node. Below 15 % it takes no new shards, below 5 % it refuses every record: keep records for less long, or grow it.",
+    )
+    .unit(Unit::Ratio)
+    .bounds(0.0, 1.0)
+    .promql("{{node}}", min(&["node"], &format!("{} / {}", agent::DISK_AVAILABLE, agent::DISK)))
+    .no_value("no agent has Elasticsearch as its back end")
 }
 
 fn dropped() -> Panel {

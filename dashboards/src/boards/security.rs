@@ -2,7 +2,7 @@
 
 use super::{filtered, kibana};
 use crate::grafana::{Board, Kind, Panel, Query, Unit};
-use crate::names::label;
+use crate::names::{agent, label};
 use crate::promql::{STEP, outcomes, sum};
 use crate::uid;
 
@@ -17,7 +17,7 @@ pub(super) fn board() -> Board {
         "Failed sign-ins by address and by account: block, reset, or let be.",
     ))
     .range("now-24h", "1m")
-    .row("", vec![rate(), ratio()])
+    .row("", vec![rate(), ratio(), guessing()])
     .row("From where, against whom", vec![addresses(), users(), worked()])
     .row("", vec![over_time(), validation()])
     .row("Records", vec![records()])
@@ -48,6 +48,23 @@ fn ratio() -> Panel {
     .promql("{{service}}", crate::promql::error_ratio(&[label::SERVICE], &auth(), STEP))
     .no_value("no service reports sign-ins: call security::auth_failed")
     .bounds(0.0, 1.0)
+}
+
+fn guessing() -> Panel {
+    Panel::new(
+        Kind::Lines,
+        "Addresses that guess",
+        "Failed sign-ins of the last five minutes, of the twenty worst addresses. Above 20 AuthBruteForce tells: block it, or find the script with the old password.",
+    )
+    .promql(
+        "{{service}} {{source_ip}}",
+        sum(
+            &[label::SERVICE, agent::SOURCE_IP],
+            &crate::promql::Select::chosen(agent::AUTH_FAILURES).to_string(),
+        ),
+    )
+    .steps(&super::steps(20.0, 100.0))
+    .no_value("no address fails often")
 }
 
 fn addresses() -> Panel {

@@ -1,7 +1,7 @@
 //! Alerts about the services: panics, health, silence, calls that never end, dependencies, sign-ins.
 
 use super::{Alert, Severity, records};
-use crate::names::{group, label, metric, outcome};
+use crate::names::{agent, group, label, metric, outcome};
 use crate::promql::{Select, error_ratio, max, sum};
 use crate::uid;
 
@@ -10,7 +10,7 @@ const SERVICE: [&str; 2] = [label::ENVIRONMENT, label::SERVICE];
 const FILTERS: &[&str] = &[label::ENVIRONMENT, label::SERVICE];
 
 pub(super) fn alerts() -> Vec<Alert> {
-    vec![panic(), unfinished(), degraded(), failed(), silent(), dependency(), sign_ins()]
+    vec![panic(), unfinished(), degraded(), failed(), silent(), dependency(), sign_ins(), brute_force()]
 }
 
 /// A counter that is born at 1 has not increased, so the first panic of a new process needs the second arm.
@@ -137,5 +137,22 @@ fn sign_ins() -> Alert {
         board: uid::SECURITY,
         filters: FILTERS,
         logs: records("%20AND%20event.category:authentication%20AND%20event.outcome:failure"),
+    }
+}
+
+/// By address: the agent shows the worst of them, never all (docs/adr/0005-addresses-of-attackers.md).
+fn brute_force() -> Alert {
+    let by = [label::ENVIRONMENT, label::SERVICE, agent::SOURCE_IP];
+    Alert {
+        name: "AuthBruteForce",
+        expr: format!("{} > 20", sum(&by, agent::AUTH_FAILURES)),
+        wait: None,
+        severity: Severity::Warning,
+        class: "security",
+        summary: "{{ $labels.source_ip }} failed to sign in to {{ $labels.service }} ({{ $labels.environment }}) {{ $value | printf \"%.0f\" }} times in 5 minutes".to_owned(),
+        description: "One address guesses passwords, or a script there has an old one. See whether any of its tries worked.",
+        board: uid::SECURITY,
+        filters: FILTERS,
+        logs: records("%20AND%20event.category:authentication%20AND%20source.ip:%22{{ $labels.source_ip | urlquery }}%22"),
     }
 }

@@ -1,6 +1,8 @@
 //! Alerts about the stack itself: who watches the watchers.
 
 use super::{Alert, Severity};
+use crate::names::agent;
+use crate::promql::min;
 use crate::uid;
 
 pub(super) fn alerts() -> Vec<Alert> {
@@ -45,6 +47,22 @@ pub(super) fn alerts() -> Vec<Alert> {
             "a target has more series than sample_limit allows, and is not read at all",
             "Find the service whose segments or hosts multiply; lower the agent's series budget or raise the limit.",
         ),
+        alert(
+            "ElasticsearchDiskFilling",
+            &disk(0.15),
+            Some("10m"),
+            Severity::Warning,
+            "the disk of Elasticsearch's node {{ $labels.node }} has {{ $value | humanizePercentage }} left",
+            "Below 15 % a node takes no new shards, below 10 % it moves them away. Keep records for less long, or give it more disk.",
+        ),
+        alert(
+            "ElasticsearchDiskFull",
+            &disk(0.07),
+            Some("1m"),
+            Severity::Critical,
+            "the disk of Elasticsearch's node {{ $labels.node }} has {{ $value | humanizePercentage }} left",
+            "Below 5 % Elasticsearch refuses every record. The agents keep them on disk until it takes some again, or until their queues are full.",
+        ),
         Alert {
             class: "heartbeat",
             ..alert(
@@ -57,6 +75,12 @@ pub(super) fn alerts() -> Vec<Alert> {
             )
         },
     ]
+}
+
+/// Every agent asks the same nodes: the worst answer counts.
+fn disk(share: f64) -> String {
+    let left = format!("{} / {}", agent::DISK_AVAILABLE, agent::DISK);
+    format!("{} < {share}", min(&["node"], &left))
 }
 
 fn alert(

@@ -1,6 +1,9 @@
 //! Log records to Elasticsearch or OpenSearch, by `_bulk`: `create` with the id that the record was given when it
 //! was enqueued, so that however often it is sent it is there once.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::http::{Client, SettingsError};
@@ -8,6 +11,7 @@ use super::split::{self, Part, Sender};
 use super::{Entry, Exporter, Verdict};
 
 mod bulk;
+pub mod disk;
 mod reply;
 mod settings;
 
@@ -19,13 +23,18 @@ const PATH: &str = "/_bulk?filter_path=errors,items.*.status,items.*.error";
 /// The exporter.
 #[derive(Debug)]
 pub struct Elasticsearch {
-    client: Client,
+    client: Arc<Client>,
 }
 
 impl Elasticsearch {
     /// Checks the settings; connects to nothing.
     pub fn new(settings: &Settings) -> Result<Self, SettingsError> {
-        Ok(Elasticsearch { client: Client::new(&settings.connection())? })
+        Ok(Elasticsearch { client: Arc::new(Client::new(&settings.connection())?) })
+    }
+
+    /// Looks at the nodes' disks each `interval`.
+    pub fn disk(&self, interval: Duration) -> impl Future<Output = ()> + Send + 'static {
+        disk::watch(Arc::clone(&self.client), interval)
     }
 }
 

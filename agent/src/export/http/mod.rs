@@ -158,9 +158,30 @@ impl Client {
         headers: &HeaderMap,
         body: Bytes,
     ) -> Result<Reply, CallError> {
+        self.send(|node| self.request(node, path, content_type, headers, body.clone())).await
+    }
+
+    /// Asks `path` of a node that answers, as [`Client::post`] does.
+    pub async fn get(&self, path: &str) -> Result<Reply, CallError> {
+        self.send(|node| {
+            let mut request =
+                self.request(node, path, "application/json", &HeaderMap::new(), Bytes::new())?;
+            *request.method_mut() = http::Method::GET;
+            for name in [CONTENT_TYPE, CONTENT_ENCODING] {
+                request.headers_mut().remove(name);
+            }
+            Ok(request)
+        })
+        .await
+    }
+
+    async fn send(
+        &self,
+        make: impl Fn(&Node) -> Result<Request<Full<Bytes>>, CallError>,
+    ) -> Result<Reply, CallError> {
         let mut last = CallError::Connect("no node".into());
         for node in self.order() {
-            let result = self.call(node, path, content_type, headers, body.clone()).await;
+            let result = self.call(make(node)?).await;
             self.note(node, &result);
             match result {
                 Err(CallError::Connect(reason)) => last = CallError::Connect(reason),
@@ -198,15 +219,7 @@ impl Client {
         node.resting.store((self.started.elapsed() + rest).as_millis() as u64, Relaxed);
     }
 
-    async fn call(
-        &self,
-        node: &Node,
-        path: &str,
-        content_type: &'static str,
-        headers: &HeaderMap,
-        body: Bytes,
-    ) -> Result<Reply, CallError> {
-        let request = self.request(node, path, content_type, headers, body)?;
+    async fn call(&self, request: Request<Full<Bytes>>) -> Result<Reply, CallError> {
         tokio::time::timeout(self.timeout, self.exchange(request))
             .await
             .unwrap_or(Err(CallError::Timeout(self.timeout)))
