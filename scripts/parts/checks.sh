@@ -81,12 +81,78 @@ P
 
 check_dockerfile() { "$cache/python/bin/hadolint" deploy/Dockerfile; }
 
-check_kubernetes() {
-    "$cache/python/bin/kubernetes-validate" --strict deploy/kubernetes/*.yml
+# The chart as it is by default and with everything on: its values' schema, Kubernetes' own schemas, what every pod promises,
+# the rules by promtool, and values that have to be refused.
+check_helm() {
+    chart=deploy/helm/sightline
+    run_helm lint --strict "$chart"
+    run_helm template plain "$chart" >"$work/plain.yaml"
+    run_helm template full "$chart" --set "gateway.enabled=true,serviceMonitor.enabled=true,prometheusRule.enabled=true,\
+dashboards.enabled=true,elasticsearch.urls={https://es:9200},elasticsearch.username=writer,elasticsearch.existingSecret=es,\
+zipkin.urls={http://zipkin:9411},agent.hostPath=,gateway.storageClassName=fast" >"$work/full.yaml"
+    for wrong in gateway.replcas=3 environment=Prod gateway.storage=lots elasticsearch.urls='{es:9200}' agent.hostPath=var/lib; do
+        if run_helm template wrong "$chart" --set "$wrong" >/dev/null 2>&1; then
+            echo "the chart takes $wrong"
+            return 1
+        fi
+    done
+    "$cache/python/bin/python" "$parts/chart.py" "$work" "$work/plain.yaml" "$work/full.yaml"
+    "$cache/python/bin/kubernetes-validate" --strict "$work"/plain.yaml.core "$work"/full.yaml.core
+    promtool check rules "$work/full.yaml.rules"
+}
+
+# The Debian package: built, installed into a root of its own, kept edits, removed with what it brought; the unit by systemd.
+check_deb() {
+    need_commands systemd-analyze:systemd
+    package=$(deploy/deb/build /bin/true "$work/deb")
+    scratch=$work/root
+    mkdir -p "$scratch/var/lib/dpkg/info" "$scratch/var/lib/dpkg/updates" "$scratch/var/lib/dpkg/triggers" "$scratch/etc"
+    touch "$scratch/var/lib/dpkg/status" "$scratch/var/lib/dpkg/available" "$scratch/etc/passwd" "$scratch/etc/group"
+    into() { dpkg --root="$scratch" --force-script-chrootless --force-depends --force-confdef --force-not-root --log=/dev/null "$@"; }
+    into -i "$package"
+    grep -q '^sightline:.*nologin$' "$scratch/etc/passwd" || { echo "no user was made"; return 1; }
+    for file in usr/bin/sightline usr/lib/systemd/system/sightline.service etc/sightline/sightline.yml; do
+        [ -s "$scratch/$file" ] || { echo "$file is not installed"; return 1; }
+    done
+    echo '# edited' >>"$scratch/etc/sightline/sightline.yml"
+    into -i "$package"
+    grep -q '^# edited' "$scratch/etc/sightline/sightline.yml" || { echo "an upgrade overwrote the configuration"; return 1; }
+    mkdir -p "$scratch/var/lib/sightline"
+    into -P sightline
+    for left in usr/bin/sightline etc/sightline/sightline.yml var/lib/sightline; do
+        [ ! -e "$scratch/$left" ] || { echo "a purge leaves $left"; return 1; }
+    done
+    # Of an unknown key systemd only warns.
+    sed 's#/usr/bin/sightline#/bin/true#' deploy/systemd/sightline.service >"$work/sightline.service"
+    systemd-analyze verify "$work/sightline.service" >"$work/unit" 2>&1 && [ ! -s "$work/unit" ] || { cat "$work/unit"; return 1; }
+}
+
+# What preflight says of hosts that lack something, and of one that does not.
+check_preflight() {
+    host=$work/host
+    mkdir -p "$host/sys/vm" "$host/net"
+    printf '#!/bin/sh\ncase "$1" in version) echo 28.1.0 ;; compose) echo 2.40.0 ;; esac\n' >"$work/docker"
+    chmod 755 "$work/docker"
+    : >"$host/net/tcp"
+    look() { PROC=$host DOCKER=$work/docker ENV_FILE=$work/host.env DATA=${space:-/} scripts/preflight >"$work/said" 2>&1; }
+    says() { grep -qF -- "$1" "$work/said" || { echo "preflight does not say: $1"; cat "$work/said"; return 1; }; }
+    echo 262144 >"$host/sys/vm/max_map_count"
+    echo 'MemAvailable: 9000000 kB' >"$host/meminfo"
+    printf 'secret' >"$work/key"
+    chmod 644 "$work/key"
+    echo "PAGERDUTY_ROUTING_KEY_FILE=$work/key" >"$work/host.env"
+    look || grep -q 'GiB of disk' "$work/said" || { cat "$work/said"; return 1; }
+    ! grep -q 'max_map_count\|memory\|key' "$work/said" || { cat "$work/said"; return 1; }
+    echo 65530 >"$host/sys/vm/max_map_count"
+    echo 'MemAvailable: 2000000 kB' >"$host/meminfo"
+    chmod 600 "$work/key"
+    echo '  0: 0100007F:0BB8 00000000:0000 0A' >"$host/net/tcp"
+    ! look || { echo "preflight finds nothing wrong"; return 1; }
+    says 'sudo sysctl -w vm.max_map_count=262144' && says 'lower ELASTICSEARCH_HEAP' && says "chmod 644 $work/key" && says 'GRAFANA_PORT'
 }
 
 check_shell() {
-    for script in scripts/backends scripts/validate scripts/preflight scripts/parts/*.sh deploy/compose/*.sh; do
+    for script in scripts/backends scripts/validate scripts/preflight scripts/parts/*.sh deploy/compose/*.sh deploy/deb/build; do
         sh -n "$script"
     done
 }
