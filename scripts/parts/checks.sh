@@ -127,6 +127,21 @@ check_deb() {
     systemd-analyze verify "$work/sightline.service" >"$work/unit" 2>&1 && [ ! -s "$work/unit" ] || { cat "$work/unit"; return 1; }
 }
 
+# Lifecycle policies, by the parser of the Elasticsearch that is tested against; one with a mistake has to be refused.
+check_lifecycle() {
+    elasticsearch_install
+    java=$(jdk 25 21) home=$cache/elasticsearch-$elasticsearch_version
+    path="$home/lib/*:$home/modules/x-pack-core/*"
+    mkdir -p "$work/classes"
+    "$java/bin/javac" --release 21 -proc:none -cp "$path" -d "$work/classes" "$parts/ilm-check/PolicyCheck.java"
+    reads() { "$java/bin/java" -cp "$path:$work/classes" PolicyCheck "$@"; }
+    reads dashboards/elasticsearch/*lifecycle-policy*.json
+    for mistake in s/min_age/min_agee/ 's/"delete": {}/"deleted": {}/' 's/7d/7 days/'; do
+        sed "$mistake" dashboards/elasticsearch/30-lifecycle-policy.sightline-spans.json >"$work/wrong.json"
+        ! reads "$work/wrong.json" || { echo "the parser takes $mistake"; return 1; }
+    done
+}
+
 # What preflight says of hosts that lack something, and of one that does not.
 check_preflight() {
     host=$work/host

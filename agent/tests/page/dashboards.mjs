@@ -9,7 +9,8 @@ const MAY_BE_EMPTY = {
   'sightline-home': ['Firing alerts', 'Targets up', 'Pages that failed'],
   'sightline-service': ['Error budget left'],
   'sightline-handler': ['Slow calls', 'Errors and warnings'],
-  'sightline-agent': ['Sent again, by reason', 'Dead letters', 'Dropped, by reason', 'Refused input, by reason'],
+  'sightline-agent': ['Sent again, by reason', 'Dead letters', 'Dropped, by reason', 'Refused input, by reason', 'Elasticsearch: disk left'],
+  'sightline-security': ['Addresses that guess'],
   'sightline-traces': ['Trace', 'Its log records', 'Slow requests'],
 };
 
