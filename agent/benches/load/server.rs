@@ -1,4 +1,7 @@
-//! The process under load: the lane of this library, or the peer, or a loop that only receives.
+//! The process under load: the lane of this library, the program itself, the peer, or a loop that only receives.
+//!
+//! It is kept to one core and the load to another, so that neither takes time from the other.
+#![allow(unsafe_code)] // `sched_setaffinity` takes a pointer: to a value on the stack
 
 use std::cell::Cell;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -27,11 +30,20 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(kind: &str, args: &[&str]) -> Server {
-        match kind {
-            "statsd_exporter" => Self::peer(),
+        // A child inherits what its parent may use. The peer is told by the same means.
+        keep_to(1);
+        let server = match kind {
+            "statsd_exporter" => Self::program(Command::new(std::env::var_os("STATSD_EXPORTER").unwrap())),
+            "sightline statsd-exporter" => {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_sightline"));
+                command.arg("statsd-exporter");
+                Self::program(command)
+            }
             "bare" => Self::own("bare", &[]),
             _ => Self::own("serve", args),
-        }
+        };
+        keep_to(0);
+        server
     }
 
     fn own(mode: &str, args: &[&str]) -> Server {
@@ -48,10 +60,11 @@ impl Server {
         Server { child, statsd: addresses[0], http: addresses.get(1).copied(), base: Cell::new(0.0) }
     }
 
-    fn peer() -> Server {
+    /// statsd_exporter, or what takes its flags.
+    fn program(mut command: Command) -> Server {
         let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let (statsd, http) = (free(), free());
-        let child = Command::new(std::env::var_os("STATSD_EXPORTER").unwrap())
+        let child = command
             .arg(format!("--statsd.listen-udp={statsd}"))
             .arg(format!("--statsd.listen-tcp={statsd}"))
             .arg(format!("--web.listen-address={http}"))
@@ -61,17 +74,20 @@ impl Server {
             .unwrap();
         let until = Instant::now() + Duration::from_secs(10);
         while TcpStream::connect(http).is_err() {
-            assert!(Instant::now() < until, "the peer does not start");
+            assert!(Instant::now() < until, "the program does not start");
             std::thread::sleep(Duration::from_millis(10));
         }
         Server { child, statsd, http: Some(http), base: Cell::new(0.0) }
     }
 
-    /// User and system time so far, in seconds.
+    /// Processor time of all threads so far, in seconds, to the nanosecond as the scheduler counts it.
     pub(crate) fn cpu(&self) -> f64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let spent = |task: std::io::Result<std::fs::DirEntry>| {
+            let text = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+            text.split_whitespace().next()?.parse::<f64>().ok()
+        };
+        tasks.filter_map(spent).sum::<f64>() / 1e9
     }
 
     fn status(&self, key: &str) -> f64 {
@@ -106,16 +122,17 @@ impl Server {
 
     /// Waits until everything is counted or nothing more comes. Returns the part that was lost.
     pub(crate) fn settle(&self, sent: Sent) -> f64 {
-        let mut last = -1.0;
-        for _ in 0..200 {
+        let (mut last, mut changed) = (-1.0, Instant::now());
+        loop {
             let counted = self.counted() - self.base.get();
-            if counted >= sent.counted as f64 || counted == last {
+            if counted >= sent.counted as f64 || changed.elapsed() > Duration::from_millis(500) {
                 return 1.0 - counted / sent.counted as f64;
             }
-            last = counted;
-            std::thread::sleep(Duration::from_millis(250));
+            if counted != last {
+                (last, changed) = (counted, Instant::now());
+            }
+            std::thread::sleep(Duration::from_millis(20));
         }
-        1.0
     }
 
     /// Measuring begins here.
@@ -133,6 +150,7 @@ impl Drop for Server {
 
 /// Runs the lane until standard input ends.
 pub(crate) fn serve(args: &[String]) {
+    sightline_agent::memory::use_small_pages();
     let mut settings = Settings {
         listen_udp: "127.0.0.1:0".to_owned(),
         listen_tcp: "127.0.0.1:0".to_owned(),
@@ -173,4 +191,14 @@ pub(crate) fn bare() {
     println!("{}", socket.local_addr().unwrap());
     std::thread::spawn(move || crate::send::receive_only(&socket));
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
+}
+
+/// Keeps this thread, and what it starts from now on, to one core. Without that core all are as good.
+fn keep_to(core: usize) {
+    // SAFETY: a set of zeros is an empty one, and it outlives the call.
+    unsafe {
+        let mut cores: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(core, &mut cores);
+        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &cores);
+    }
 }
