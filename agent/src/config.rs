@@ -121,7 +121,9 @@ pub fn load(path: Option<&Path>, env: &(impl Env + ?Sized)) -> Result<Loaded<Con
             (file, text)
         }
     };
-    source::load(&file, &text, env, &WELL_KNOWN)
+    let mut loaded = source::load(&file, &text, env, &WELL_KNOWN)?;
+    loaded.file = path.map(Path::to_owned);
+    Ok(loaded)
 }
 
 #[cfg(test)]

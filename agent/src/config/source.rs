@@ -134,13 +134,15 @@ fn strip_location(message: &str) -> String {
 pub struct Loaded<T> {
     /// Complete, defaults filled in.
     pub settings: T,
+    /// The file they come from, if from one.
+    pub file: Option<std::path::PathBuf>,
     written: Value,
 }
 
 impl<T> From<T> for Loaded<T> {
     /// Settings of a program's own making: nothing counts as asked for.
     fn from(settings: T) -> Self {
-        Loaded { settings, written: Value::Null }
+        Loaded { settings, file: None, written: Value::Null }
     }
 }
 
@@ -208,7 +210,7 @@ where
             }
         };
     }
-    Ok(Loaded { settings, written })
+    Ok(Loaded { settings, file: None, written })
 }
 
 /// Whether `word` stands at the top of the settings.

@@ -2,13 +2,14 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 
 use super::reload::{self, Reload};
-use crate::config::{Config, Loaded};
+use crate::config::{self, Config, Loaded, ProcessEnv};
 use crate::hooks::LogLineHook;
 use crate::metrics::mapping::file::File;
 use crate::metrics::naming::source::Source;
@@ -19,6 +20,8 @@ use crate::web::health::Check;
 pub(super) struct Lane {
     registry: Arc<Registry>,
     source: Source,
+    /// The file that the settings come from.
+    configuration: Option<PathBuf>,
     handle: Handle,
 }
 
@@ -71,12 +74,22 @@ impl Lane {
                 Err(error) => return Err(error).context("the metrics lane did not start"),
             }
         };
-        Ok(Lane { registry, source, handle })
+        Ok(Lane { registry, source, configuration: loaded.file.clone(), handle })
     }
 
-    /// Reads the rules again when called.
+    /// Reads the rules again when called: the mapping file, and those in the configuration. Other settings stay.
     pub(super) fn reloader(&self) -> Reload {
-        reload::new(Arc::clone(&self.registry), self.source.clone())
+        let (at_start, configuration) = (self.source.clone(), self.configuration.clone());
+        reload::new(Arc::clone(&self.registry), move || {
+            let rules = match &configuration {
+                Some(path) => {
+                    let loaded = config::load(Some(path), &ProcessEnv).map_err(|error| error.to_string())?;
+                    source(&loaded.settings.metrics, &loaded.settings.mapping).read()
+                }
+                None => at_start.read(),
+            };
+            rules.map_err(|note| note.to_string())
+        })
     }
 
     /// What `/-/ready` says of the receivers.

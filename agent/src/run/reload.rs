@@ -7,14 +7,17 @@ use axum::http::StatusCode;
 use axum::routing::post;
 
 use crate::metrics::Registry;
-use crate::metrics::naming::source::Source;
+use crate::metrics::naming::Rules;
 
 /// Reloads, or says what is wrong with the rules.
 pub(super) type Reload = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
-/// Reads `source` again and puts it in force.
-pub(super) fn new(registry: Arc<Registry>, source: Source) -> Reload {
-    Arc::new(move || match source.read() {
+/// Puts what `read` gives in force.
+pub(super) fn new(
+    registry: Arc<Registry>,
+    read: impl Fn() -> Result<Rules, String> + Send + Sync + 'static,
+) -> Reload {
+    Arc::new(move || match read() {
         Ok(rules) => {
             registry.set_rules(rules);
             metrics::counter!("sightline_reloads_total", "outcome" => "success").increment(1);
@@ -23,8 +26,8 @@ pub(super) fn new(registry: Arc<Registry>, source: Source) -> Reload {
         }
         Err(note) => {
             metrics::counter!("sightline_reloads_total", "outcome" => "failure").increment(1);
-            tracing::warn!(%note, "mapping rules not reloaded, those in force stay");
-            Err(note.to_string())
+            tracing::warn!(note, "mapping rules not reloaded, those in force stay");
+            Err(note)
         }
     })
 }
@@ -59,7 +62,7 @@ mod tests {
         std::fs::write(&file, "mappings:\n- {match: a, name: first}\n").unwrap();
         let source = Source { file: file.clone(), ..Source::default() };
         let registry = Arc::new(Registry::new(&Settings::default(), source.read().unwrap(), &[]));
-        let reload = new(Arc::clone(&registry), source);
+        let reload = new(Arc::clone(&registry), move || source.read().map_err(|note| note.to_string()));
         std::fs::write(&file, "mappings:\n- {match: a, nam: second}\n").unwrap();
         assert!(reload().unwrap_err().contains("nam"));
         assert_eq!(registry.rules().mapping.as_ref().unwrap().rules().len(), 1);
