@@ -17,6 +17,7 @@ use crate::config::{self, Config, Loaded, ProcessEnv};
 use crate::demo;
 use crate::export::dead_letters;
 use crate::logs;
+use crate::memory;
 use crate::metrics::statsd_exporter::{self, Task};
 use crate::metrics::{explain, testing};
 use crate::run::{self, Agent};
@@ -55,6 +56,8 @@ enum Command {
     Explain(Explain),
     /// Ask a running agent whether it is ready; exit 0 if it is
     Health(Target),
+    /// Name the metrics of a running agent with the most series or samples, and the labels to blame
+    Top(crate::metrics::top::Args),
     /// List, show, replay or drop what a back end refused for good
     Dlq(Dlq),
     /// Show, prune or export what the embedded store holds
@@ -182,6 +185,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             explain::main(&explain.args, rules, &mut std::io::stdout().lock())?;
         }
         Command::Health(target) => return runtime()?.block_on(health(&target)),
+        Command::Top(top) => say(&runtime()?.block_on(crate::metrics::top::main(&top))?),
         Command::Dlq(dlq) => {
             let config = config::load(dlq.config.as_deref(), &ProcessEnv)?.settings;
             let folder = config.data_dir.join("dead_letters");
@@ -223,6 +227,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
 async fn serve(loaded: Loaded<Config>) -> anyhow::Result<()> {
     let agent = Agent::start(loaded).await?;
     tracing::info!(web = %agent.web(), version = env!("CARGO_PKG_VERSION"), "sightline is running");
+    memory::forget_the_start();
     tokio::select! {
         () = run::asked_to_stop() => {}
         () = run::on_hangup(|| agent.reload()) => {}

@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
-use sightline_agent::cli;
+use sightline_agent::{cli, memory};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    memory::use_small_pages();
     cli::main(std::env::args_os())
 }

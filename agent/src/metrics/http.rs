@@ -14,7 +14,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::registry::Registry;
-use super::render::{Format, Renderer, own};
+use super::render::{Format, PIECE, Renderer, own};
 
 /// Renders the agent's own metrics as text 0.0.4.
 pub type OwnMetrics = Arc<dyn Fn() -> String + Send + Sync>;
@@ -70,7 +70,8 @@ fn pieces(
     let mut own = Some(own);
     std::iter::from_fn(move || {
         loop {
-            let mut piece = Vec::new();
+            // One size for all: pieces that grow would leave blocks of every size behind.
+            let mut piece = Vec::with_capacity(PIECE + (PIECE >> 1));
             let last = !renderer.next_piece(&mut piece);
             if last {
                 piece = own.take()?;

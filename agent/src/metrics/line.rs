@@ -185,6 +185,39 @@ pub fn parse(line: &[u8], dialect: Dialect, sink: &mut impl Sink) {
     let Some(colon) = memchr(b':', line).filter(|&at| at > 0) else {
         return sink.refuse(Refusal::MalformedLine);
     };
+    match plain(&line[..colon], &line[colon + 1..], dialect) {
+        Some(sample) => sink.sample(&sample),
+        None => elaborate(line, colon, dialect, sink),
+    }
+}
+
+/// What nearly all lines are: one short decimal number, a type, and at most tags. `None` for everything else, which
+/// [`elaborate`] reads; what both can read they read alike.
+#[inline(always)]
+fn plain<'a>(name: &'a [u8], rest: &'a [u8], dialect: Dialect) -> Option<Sample<'a>> {
+    let (value, end) = number::leading(rest)?;
+    if *rest.get(end)? != b'|' {
+        return None;
+    }
+    let (kind, tail) = match rest.get(end + 1..)? {
+        [b'c', tail @ ..] => (Kind::Counter, tail),
+        [b'm', b's', tail @ ..] => (Kind::Timer, tail),
+        [b'g', tail @ ..] => (Kind::Gauge, tail),
+        [b'h', tail @ ..] => (Kind::Histogram, tail),
+        [b'd', tail @ ..] => (Kind::Distribution, tail),
+        _ => return None,
+    };
+    let tags: &[u8] = match tail {
+        [] => &[],
+        [b'|', b'#', tags @ ..] if dialect.dogstatsd && memchr(b'|', tags).is_none() => tags,
+        _ => return None,
+    };
+    Some(Sample { name, tags, container: &[], kind, value, member: &[], weight: 1.0, relative: false })
+}
+
+/// Reads every line that has a name, which ends at `colon`.
+#[inline(never)]
+fn elaborate(line: &[u8], colon: usize, dialect: Dialect, sink: &mut impl Sink) {
     let (name, mut rest) = (&line[..colon], &line[colon + 1..]);
     // As in statsd_exporter a line with tags holds one sample (or one pack): elsewhere `:` starts the next one.
     let mut splits = None;

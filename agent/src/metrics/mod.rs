@@ -19,6 +19,7 @@ pub mod statsd_exporter;
 pub mod summary;
 pub mod tally;
 pub mod testing;
+pub mod top;
 
 pub use receive::{Handle, Hooks, StartError, start};
 pub use registry::Registry;

@@ -1,7 +1,7 @@
 //! All series: the lookup from a sample to its series, their creation within a budget, and their end.
 //!
-//! A known sample costs one hash, one look into a shard and one update of its series. Everything else happens once
-//! for each series: tags are read, the name is resolved, labels are put in order. Scrapes read series by pages and
+//! A known sample costs one hash, one look into what its thread saw last and one update of its series. Everything else
+//! happens once for each series: tags are read, the name is resolved, labels are put in order. Scrapes read series by pages and
 //! never hold a lock that an update needs for longer than it takes to copy a page of pointers.
 
 pub mod cache;
@@ -9,14 +9,16 @@ mod create;
 mod events;
 mod exemplar;
 pub mod family;
+mod front;
 pub mod series;
 mod state;
 mod top;
 mod walk;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -24,11 +26,12 @@ use parking_lot::RwLock;
 
 pub(crate) use self::create::Wanted;
 pub use self::state::Loaded;
-pub use self::top::Offender;
+pub use self::top::{Offender, Order, Spread, Top};
 pub use self::walk::Each;
 
 use self::cache::{Cache, Entry, Target};
 use self::family::Family;
+use self::front::Front;
 use self::series::{Series, Value};
 use super::line::{self, Check, Dialect, Event, Kind, Refusal, Sample, Sink};
 use super::naming::Rules;
@@ -49,6 +52,8 @@ pub struct Registry {
     pub tally: Tally,
     live: AtomicUsize,
     has_ttl: AtomicBool,
+    /// When the pace of metrics was last measured, in seconds since the epoch.
+    paced: AtomicU64,
     /// Estimate of the bytes that series take.
     bytes: AtomicUsize,
     log_line: OnceLock<LogLineHook>,
@@ -69,6 +74,7 @@ impl Registry {
             tally: Tally::new(),
             live: AtomicUsize::new(0),
             has_ttl: AtomicBool::new(false),
+            paced: AtomicU64::new(0),
             bytes: AtomicUsize::new(0),
             log_line: OnceLock::new(),
         }
@@ -87,13 +93,22 @@ impl Registry {
 
     /// Takes the lines of one datagram, or of one stretch of a stream, at a time in seconds since the epoch.
     pub fn ingest(&self, lines: &[u8], now: u64, batch: &mut Batch) {
-        let mut ingest = Ingest { registry: self, now, batch };
-        let mut rest = lines;
-        while !rest.is_empty() {
-            let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-            ingest.line(&rest[..end]);
-            rest = rest.get(end + 1..).unwrap_or_default();
+        thread_local! {
+            static FRONT: Cell<Front> = const { Cell::new(Front::new()) };
         }
+        FRONT.with(|cell| {
+            // Taken out while it is used: whoever is called from here and comes back finds an empty one.
+            let mut front = cell.take();
+            front.renew(&self.cache);
+            let mut ingest = Ingest { registry: self, now, batch, front: &mut front };
+            let mut rest = lines;
+            while !rest.is_empty() {
+                let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+                ingest.line(&rest[..end]);
+                rest = rest.get(end + 1..).unwrap_or_default();
+            }
+            cell.set(front);
+        });
     }
 
     /// Where DogStatsD events and service checks go. The first call counts.
@@ -118,6 +133,7 @@ impl Registry {
 
     /// Ends series that were silent for longer than they may be, and measures what the others take.
     pub fn sweep(&self, now: u64) {
+        self.measure_pace(now);
         let mut bytes = 0;
         let mut ended = 0;
         for family in self.all_families() {
@@ -125,7 +141,7 @@ impl Registry {
             series.retain(|s| {
                 let stale = s.0.is_stale(now);
                 if stale {
-                    s.0.ended.store(true, Relaxed);
+                    s.0.end();
                     ended += 1;
                 } else {
                     bytes += s.0.heap_bytes() + create::SERIES_BYTES;
@@ -141,7 +157,7 @@ impl Registry {
             self.tally.flush(&mut batch);
         }
         bytes += self.cache.retain(|target| match target {
-            Target::Series(series) | Target::Folded(series) => !series.ended.load(Relaxed),
+            Target::Series(series) | Target::Folded(series) => !series.has_ended(),
             Target::Refused(_) | Target::Lost(_) => true,
         });
         self.bytes.store(bytes, Relaxed);
@@ -187,6 +203,7 @@ struct Ingest<'r, 'b> {
     registry: &'r Registry,
     now: u64,
     batch: &'b mut Batch,
+    front: &'b mut Front,
 }
 
 impl Ingest<'_, '_> {
@@ -198,58 +215,66 @@ impl Ingest<'_, '_> {
         }
     }
 
-    /// False if the series has ended and must be looked up anew.
-    #[inline]
-    fn known(&mut self, entry: &Entry, sample: &Sample<'_>) -> bool {
-        match &entry.target {
-            Target::Series(series) | Target::Folded(series) => {
-                if series.ended.load(Relaxed) {
-                    return false;
-                }
-                self.registry.apply(series, sample, entry.scale, self.now);
-                self.batch.applied += 1;
-                self.batch.folded += u64::from(matches!(entry.target, Target::Folded(_)));
-            }
-            Target::Refused(reason) => {
-                self.batch.received -= 1;
-                self.batch.refuse(*reason);
-            }
-            Target::Lost(reason) => self.batch.lose(*reason, 1),
+    #[inline(never)]
+    fn seldom(&mut self, sample: &Sample<'_>, hash: u64) {
+        let Ingest { registry, now, batch, front } = self;
+        if let Some(entry) = registry.cache.get(hash, sample)
+            && registry.known(&entry, sample, *now, batch)
+        {
+            batch.cache_hits += 1;
+            front.put(hash, entry);
+            return;
         }
-        self.batch.tagged += u64::from(entry.tagged);
-        self.batch.bad_tags += u64::from(entry.bad_tags);
-        true
-    }
-
-    #[cold]
-    fn unknown(&mut self, sample: &Sample<'_>, hash: u64) {
-        let entry = self.registry.resolve(sample, hash, self.now, self.batch);
-        match entry {
+        match registry.resolve(sample, hash, *now, batch) {
             Ok((series, scale, folded)) => {
-                self.registry.apply(&series, sample, scale, self.now);
-                self.batch.applied += 1;
-                self.batch.folded += u64::from(folded);
+                registry.apply(&series, sample, scale, *now);
+                batch.applied += 1;
+                batch.folded += u64::from(folded);
             }
             Err(create::Denied::Refused(reason)) => {
-                self.batch.received -= 1;
-                self.batch.refuse(reason);
+                batch.received -= 1;
+                batch.refuse(reason);
             }
-            Err(create::Denied::Lost(reason)) => self.batch.lose(reason, 1),
+            Err(create::Denied::Lost(reason)) => batch.lose(reason, 1),
         }
+    }
+}
+
+impl Registry {
+    /// False if the series has ended and must be looked up anew.
+    #[inline]
+    fn known(&self, entry: &Entry, sample: &Sample<'_>, now: u64, batch: &mut Batch) -> bool {
+        match &entry.target {
+            Target::Series(series) | Target::Folded(series) => {
+                if series.has_ended() {
+                    return false;
+                }
+                self.apply(series, sample, entry.scale, now);
+                batch.applied += 1;
+                batch.folded += u64::from(matches!(entry.target, Target::Folded(_)));
+            }
+            Target::Refused(reason) => {
+                batch.received -= 1;
+                batch.refuse(*reason);
+            }
+            Target::Lost(reason) => batch.lose(*reason, 1),
+        }
+        batch.tagged += u64::from(entry.tagged);
+        batch.bad_tags += u64::from(entry.bad_tags);
+        true
     }
 }
 
 impl Sink for Ingest<'_, '_> {
     #[inline]
     fn sample(&mut self, sample: &Sample<'_>) {
-        self.batch.received += 1;
-        self.batch.kinds[sample.kind as usize] += 1;
-        let registry = self.registry;
+        let Ingest { registry, now, batch, front } = self;
+        batch.received += 1;
+        batch.kinds[sample.kind as usize] += 1;
         let hash = registry.cache.hash(sample);
-        if registry.cache.with(hash, sample, |entry| self.known(entry, sample)) {
-            self.batch.cache_hits += 1;
-        } else {
-            self.unknown(sample, hash);
+        match front.get(hash, sample) {
+            Some(entry) if registry.known(entry, sample, *now, batch) => batch.cache_hits += 1,
+            _ => self.seldom(sample, hash),
         }
     }
 

@@ -16,7 +16,7 @@ use super::registry::series::Series;
 pub use number::write_number;
 
 /// A piece is at least this long, unless it is the last.
-const PIECE: usize = 64 << 10;
+pub(super) const PIECE: usize = 64 << 10;
 /// Series and metrics copied under one lock.
 const PAGE: usize = 256;
 

@@ -25,6 +25,8 @@ pub struct Summary {
 struct Step {
     /// Which step since the epoch this is.
     number: u64,
+    /// The first second that is not its own.
+    end: u64,
     held: Held,
 }
 
@@ -49,10 +51,11 @@ impl Summary {
     pub fn observe(&mut self, value: f64, weight: f64, now: u64) {
         self.count += weight;
         self.sum += value * weight;
-        let number = now / self.step_seconds();
-        if self.steps.last().is_none_or(|step| step.number < number) {
+        if self.steps.last().is_none_or(|step| step.end <= now) {
             self.expire(now);
-            self.steps.push(Step { number, held: Held::Values(Vec::new()) });
+            let seconds = self.step_seconds();
+            let number = now / seconds;
+            self.steps.push(Step { number, end: (number + 1) * seconds, held: Held::Values(Vec::new()) });
         }
         // A clock that went back finds the newest step: better a little late than lost.
         if let Some(step) = self.steps.last_mut() {

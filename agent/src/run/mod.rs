@@ -75,7 +75,8 @@ impl Agent {
         let own = back_ends.own_metrics();
         let remote_write =
             remote_write::start(&config.remote_write, Arc::clone(&registry), Arc::clone(&own))?;
-        let scrape = crate::metrics::http::router(registry, own);
+        let scrape = crate::metrics::http::router(Arc::clone(&registry), own)
+            .merge(crate::metrics::top::router(registry));
         let reload = metrics.reloader();
         let apis = Router::new()
             .merge(reload::router(reload.clone()))

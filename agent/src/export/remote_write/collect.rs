@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use super::batch::{Batch, Builder, Kind, Row, Value};
 use super::native;
@@ -50,7 +49,7 @@ impl Collector {
         for (family, series) in &self.last {
             let now = families.binary_search_by(|f| f.name.cmp(&family.name)).ok().map(|at| &families[at]);
             let is_back = |s: &Series| now.is_some_and(|now| now.series.lock().contains::<str>(&s.labels));
-            for gone in series.iter().filter(|s| s.ended.load(Relaxed) && !is_back(s)) {
+            for gone in series.iter().filter(|s| s.has_ended() && !is_back(s)) {
                 sink.series(family, gone, true);
             }
         }

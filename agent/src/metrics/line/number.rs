@@ -38,6 +38,31 @@ pub fn parse(text: &[u8]) -> Option<f64> {
     slow(text)
 }
 
+/// The plain decimal number that a text begins with, and where it ends: digits, perhaps with a fraction, that a double
+/// holds exactly. `None` if it begins with anything else, or with more digits.
+#[inline(always)]
+pub fn leading(text: &[u8]) -> Option<(f64, usize)> {
+    let (mut mantissa, mut at, mut point) = (0u64, 0usize, None);
+    // With its point, so that there are 15 digits at most.
+    while at <= 15 {
+        let b = *text.get(at)?;
+        let digit = b.wrapping_sub(b'0');
+        if digit < 10 {
+            mantissa = mantissa * 10 + u64::from(digit);
+        } else if b == b'.' && point.is_none() {
+            point = Some(at);
+        } else {
+            break;
+        }
+        at += 1;
+    }
+    match point {
+        None if (1..=15).contains(&at) => Some((mantissa as f64, at)),
+        Some(point) if (2..=15).contains(&at) => Some((mantissa as f64 / EXACT[at - point - 1], at)),
+        _ => None,
+    }
+}
+
 #[cold]
 fn slow(text: &[u8]) -> Option<f64> {
     let text = std::str::from_utf8(text).ok()?;

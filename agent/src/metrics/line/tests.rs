@@ -163,3 +163,17 @@ proptest! {
         trace_as(line.as_bytes(), Dialect::default());
     }
 }
+
+proptest! {
+    /// Most lines take a shorter way. It must lead to the same place.
+    #[test]
+    fn the_short_way_reads_what_the_long_one_reads(
+        line in "[a-z.]{1,3}:[-+]?[0-9]{0,9}[.]?[0-9]{0,8}\\|(c|g|ms|h|d|s|q|m|cc)?(\\|#[a-z:,|@.]{0,6}|\\|@0.5|:1\\|c)?",
+        dogstatsd: bool,
+    ) {
+        let dialect = Dialect { dogstatsd, ..Dialect::default() };
+        let mut long = Trace::default();
+        elaborate(line.as_bytes(), memchr(b':', line.as_bytes()).unwrap(), dialect, &mut long);
+        prop_assert_eq!(trace_as(line.as_bytes(), dialect), long.0.join("; "));
+    }
+}

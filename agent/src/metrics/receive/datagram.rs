@@ -15,10 +15,11 @@ use crate::metrics::tally::{Batch, Lost};
 const BATCH: usize = 64;
 /// How long a call waits before it looks whether to stop.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// After a small batch the thread sleeps this long: waking for each datagram costs more than reading it.
-const COALESCE: Duration = Duration::from_millis(1);
-/// Sleeping needs a buffer that holds what comes meanwhile.
-const ROOM: usize = 1 << 20;
+/// After a small batch the thread sleeps: waking for each datagram costs more than reading it. How long, by what the
+/// kernel buffers for the socket (as it says itself, which is twice what was asked for): the buffer must hold what comes
+/// meanwhile.
+const REST: [(usize, Duration); 2] =
+    [(16 << 20, Duration::from_millis(4)), (1 << 20, Duration::from_millis(1))];
 
 /// One datagram socket and the thread that reads it.
 pub(super) struct Receiver {
@@ -48,7 +49,8 @@ impl Receiver {
                 return;
             }
         };
-        let coalesces = socket2::SockRef::from(&socket).recv_buffer_size().is_ok_and(|size| size >= ROOM);
+        let room = socket2::SockRef::from(&socket).recv_buffer_size().unwrap_or(0);
+        let rest = REST.iter().find(|(needs, _)| room >= *needs).map(|(_, rest)| *rest);
         let mut batch = Batch::default();
         let mut failures = 0u32;
         loop {
@@ -59,8 +61,11 @@ impl Receiver {
                 Ok(count) => {
                     failures = 0;
                     self.take(registry, &mut datagrams, count, &mut batch, relay.as_mut());
-                    if coalesces && !stopping && count < BATCH / 2 {
-                        std::thread::sleep(COALESCE);
+                    if let Some(rest) = rest
+                        && !stopping
+                        && count < BATCH / 2
+                    {
+                        std::thread::sleep(rest);
                     }
                 }
                 Err(error) => {

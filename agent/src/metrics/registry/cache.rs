@@ -1,6 +1,7 @@
 //! From the bytes that identify a sample to where it goes, so that a known sample is never taken apart again.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use hashbrown::HashTable;
 use parking_lot::RwLock;
@@ -14,6 +15,9 @@ use crate::metrics::tally::Lost;
 const SHARDS: usize = 64;
 /// Entries of a shard that point to `_other` series, at most: their number follows what clients send.
 const FOLDED: usize = 16;
+
+/// What an entry takes beside its key: itself, its counts, its place in the table and in the allocator.
+const ENTRY_BYTES: usize = size_of::<Entry>() + 16 + size_of::<(u64, Arc<Entry>)>() * 3 / 2 + 16;
 
 /// Where a sample goes.
 #[derive(Debug, Clone)]
@@ -47,6 +51,8 @@ pub struct Entry {
 pub struct Cache {
     secrets: RapidSecrets,
     shards: Box<[Shard]>,
+    /// Changes when an entry is no longer true; no two caches have the same.
+    version: AtomicU64,
 }
 
 /// One shard, on cache lines of its own.
@@ -56,14 +62,15 @@ struct Shard(RwLock<Table>);
 
 #[derive(Default)]
 struct Table {
-    entries: HashTable<(u64, Entry)>,
+    entries: HashTable<(u64, Arc<Entry>)>,
     folded: usize,
 }
 
 impl Cache {
     /// An empty cache with a random seed, so that no client can choose names that collide.
     pub fn new() -> Self {
-        Cache { secrets: RapidSecrets::random(), shards: (0..SHARDS).map(|_| Shard::default()).collect() }
+        let shards = (0..SHARDS).map(|_| Shard::default()).collect();
+        Cache { secrets: RapidSecrets::random(), shards, version: AtomicU64::new(next_version()) }
     }
 
     /// Hashes any bytes with this cache's seed.
@@ -85,14 +92,18 @@ impl Cache {
         hash
     }
 
-    /// Calls `known` with the entry of a sample. False if there is none, or `known` says that it is out of date.
+    /// The entry of a sample.
     #[inline]
-    pub fn with(&self, hash: u64, sample: &Sample<'_>, known: impl FnOnce(&Entry) -> bool) -> bool {
+    pub fn get(&self, hash: u64, sample: &Sample<'_>) -> Option<Arc<Entry>> {
         let table = self.shard(hash).read();
-        match table.entries.find(hash, |(h, entry)| *h == hash && entry.is(sample)) {
-            Some((_, entry)) => known(entry),
-            None => false,
-        }
+        let found = table.entries.find(hash, |(h, entry)| *h == hash && entry.is(sample));
+        found.map(|(_, entry)| Arc::clone(entry))
+    }
+
+    /// Changes whenever an entry that was handed out may be out of date.
+    #[inline]
+    pub fn version(&self) -> u64 {
+        self.version.load(Relaxed)
     }
 
     /// Remembers where a sample goes, in place of what was known. Returns the bytes that this took.
@@ -100,6 +111,7 @@ impl Cache {
         let mut table = self.shard(hash).write();
         if let Ok(stale) = table.entries.find_entry(hash, |(h, entry)| *h == hash && entry.is(sample)) {
             stale.remove();
+            self.version.store(next_version(), Relaxed);
         }
         if matches!(target, Target::Folded(_)) {
             if table.folded >= FOLDED {
@@ -109,27 +121,26 @@ impl Cache {
             table.folded += 1;
         }
         let key = Entry::key(sample);
-        let bytes = key.len() + 16 + size_of::<(u64, Entry)>() * 3 / 2;
+        let bytes = ENTRY_BYTES + key.len();
         let tagged = key.len() > 5 + sample.name.len();
         let bad_tags = u16::try_from(bad_tags).unwrap_or(u16::MAX);
-        table.entries.insert_unique(
-            hash,
-            (hash, Entry { key, target, scale, bad_tags, tagged }),
-            |(hash, _)| *hash,
-        );
+        let entry = Arc::new(Entry { key, target, scale, bad_tags, tagged });
+        table.entries.insert_unique(hash, (hash, entry), |(hash, _)| *hash);
         bytes
     }
 
     /// Forgets all that `keep` does not want. Returns how many bytes of keys remain.
     pub fn retain(&self, mut keep: impl FnMut(&Target) -> bool) -> usize {
         let mut bytes = 0;
+        let mut forgotten = false;
         for shard in &self.shards {
             let mut table = shard.0.write();
             let mut folded = 0;
             table.entries.retain(|(_, entry)| {
                 let kept = keep(&entry.target);
+                forgotten |= !kept;
                 if kept {
-                    bytes += entry.key.len() + 16 + size_of::<(u64, Entry)>() * 3 / 2;
+                    bytes += ENTRY_BYTES + entry.key.len();
                     folded += usize::from(matches!(entry.target, Target::Folded(_)));
                 }
                 kept
@@ -138,6 +149,9 @@ impl Cache {
             if table.entries.capacity() > 64 && table.entries.len() < table.entries.capacity() / 4 {
                 table.entries.shrink_to_fit(|(hash, _)| *hash);
             }
+        }
+        if forgotten {
+            self.version.store(next_version(), Relaxed);
         }
         bytes
     }
@@ -152,6 +166,11 @@ impl Cache {
         // The top bits choose the shard; the table takes the low ones and its tags from bits below these.
         &self.shards[(hash >> 50) as usize % SHARDS].0
     }
+}
+
+fn next_version() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Relaxed)
 }
 
 impl Entry {
@@ -170,8 +189,9 @@ impl Entry {
         key.into()
     }
 
+    /// Whether it is this sample's.
     #[inline]
-    fn is(&self, sample: &Sample<'_>) -> bool {
+    pub fn is(&self, sample: &Sample<'_>) -> bool {
         let Some((head, rest)) = self.key.split_first_chunk::<5>() else { return false };
         let len = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
         if head[0] != sample.kind as u8 || len != sample.name.len() {

@@ -2,7 +2,7 @@
 //! created if the budget allows, and the way there is remembered.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use sightline_instrument::wire::{self, label, metric, outcome};
 
@@ -197,7 +197,7 @@ impl Registry {
             let mut series = family.series.lock();
             if let Some(found) = series.get(labels.as_str()) {
                 if wanted.ttl > 0 {
-                    found.0.ttl.store(wanted.ttl, Relaxed);
+                    found.0.set_ttl(wanted.ttl);
                 }
                 return Ok((Arc::clone(&found.0), false));
             }
@@ -210,14 +210,8 @@ impl Registry {
                     return Ok((Arc::clone(&found.0), true));
                 }
             }
-            let created = Arc::new(Series {
-                labels: labels.into(),
-                value: family.new_value(self.set_window),
-                created: now as u32,
-                ttl: AtomicU32::new(wanted.ttl),
-                touched: AtomicU32::new(now as u32),
-                ended: AtomicBool::new(false),
-            });
+            let value = family.new_value(self.set_window);
+            let created = Arc::new(Series::new(labels, value, wanted.ttl, now));
             let spare = if matches!(created.value, Value::Summary(_)) { 128 } else { 0 };
             self.bytes.fetch_add(created.heap_bytes() + SERIES_BYTES + spare, Relaxed);
             self.live.fetch_add(1, Relaxed);
@@ -230,7 +224,7 @@ impl Registry {
         let Some(family) = self.families.write().remove(name) else { return };
         let series = family.series.lock();
         for series in series.iter() {
-            series.0.ended.store(true, Relaxed);
+            series.0.end();
         }
         self.live.fetch_sub(series.len(), Relaxed);
     }
@@ -266,6 +260,8 @@ impl Registry {
             help: wanted.help.as_deref().or_else(|| convention_help(&wanted.family)).map(Into::into),
             source: wanted.source,
             folded: AtomicU64::new(0),
+            samples: AtomicU64::new(0),
+            per_second: Default::default(),
             restored: AtomicBool::new(false),
             series: Default::default(),
         };

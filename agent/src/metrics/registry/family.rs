@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
 use parking_lot::Mutex;
 
@@ -72,6 +72,10 @@ pub struct Family {
     pub source: u64,
     /// Samples that went to `_other`.
     pub folded: AtomicU64,
+    /// How many samples its series got since the start, as measured now and then.
+    pub samples: AtomicU64,
+    /// How many a second in the last interval that was measured: the bits of an `f32`.
+    pub per_second: AtomicU32,
     /// It comes from a state file: what is sent now may have another type or other options.
     pub restored: AtomicBool,
     /// By labels.

@@ -1,6 +1,6 @@
 //! One series: its labels, ready for exposition, and its value.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 
@@ -17,13 +17,16 @@ pub struct Series {
     pub value: Value,
     /// When it was first seen, in seconds since the epoch.
     pub created: u32,
-    /// After how many seconds of silence it ends; 0 never.
-    pub ttl: AtomicU32,
     /// When it was last updated, in seconds since the epoch.
     pub touched: AtomicU32,
-    /// It was taken out of the registry: whoever still holds it looks it up again.
-    pub ended: AtomicBool,
+    /// After how many seconds of silence it ends, 0 never; and [`ENDED`]. Written under its family's lock.
+    life: AtomicU32,
+    /// Samples since somebody last asked.
+    updates: AtomicU32,
 }
+
+/// It was taken out of the registry: whoever still holds it looks it up again.
+const ENDED: u32 = 1 << 31;
 
 /// The value of a series.
 #[derive(Debug)]
@@ -72,9 +75,49 @@ impl Number {
 }
 
 impl Series {
+    /// A series that begins now and ends after `ttl` seconds of silence; 0 is never.
+    pub fn new(labels: String, value: Value, ttl: u32, now: u64) -> Self {
+        Series {
+            labels: labels.into(),
+            value,
+            created: now as u32,
+            touched: AtomicU32::new(now as u32),
+            life: AtomicU32::new(ttl.min(ENDED - 1)),
+            updates: AtomicU32::new(0),
+        }
+    }
+
+    /// After how many seconds of silence it ends; 0 never.
+    pub fn ttl(&self) -> u32 {
+        self.life.load(Relaxed) & !ENDED
+    }
+
+    /// Changes after how many seconds of silence it ends.
+    pub fn set_ttl(&self, ttl: u32) {
+        self.life.store(ttl.min(ENDED - 1) | (self.life.load(Relaxed) & ENDED), Relaxed);
+    }
+
+    /// Takes it out: whoever still holds it looks it up again.
+    pub fn end(&self) {
+        self.life.fetch_or(ENDED, Relaxed);
+    }
+
+    /// Whether it was taken out.
+    #[inline]
+    pub fn has_ended(&self) -> bool {
+        self.life.load(Relaxed) & ENDED != 0
+    }
+
+    /// How many samples came since the last call. Threads that update at the very same time may count as one.
+    pub fn take_updates(&self) -> u32 {
+        self.updates.swap(0, Relaxed)
+    }
+
     /// Notes an update.
     #[inline]
     pub fn touch(&self, now: u64) {
+        // Not one atomic addition: this is for people, and each sample would pay for it.
+        self.updates.store(self.updates.load(Relaxed).saturating_add(1), Relaxed);
         let now = now as u32;
         if self.touched.load(Relaxed) != now {
             self.touched.store(now, Relaxed);
@@ -83,7 +126,7 @@ impl Series {
 
     /// Whether the silence has lasted long enough to end it.
     pub fn is_stale(&self, now: u64) -> bool {
-        let ttl = u64::from(self.ttl.load(Relaxed));
+        let ttl = u64::from(self.ttl());
         ttl > 0 && now >= u64::from(self.touched.load(Relaxed)) + ttl
     }
 

@@ -114,7 +114,7 @@ impl Registry {
                 family.page(after.as_ref().map(|s| &*s.labels), super::walk::PAGE, &mut page);
                 for series in &page {
                     if let Some(value) = Kept::of(&series.value) {
-                        let (ttl, touched) = (series.ttl.load(Relaxed), series.touched.load(Relaxed));
+                        let (ttl, touched) = (series.ttl(), series.touched.load(Relaxed));
                         write_line(
                             out,
                             &Line::Series { labels: series.labels.to_string(), ttl, touched, value },

@@ -179,9 +179,9 @@ fn the_worst_offender_is_named_with_its_label() {
     let lines: String =
         (0..20).map(|i| format!("bad:1|c|#user:{i},region:eu\nok:1|c|#region:{}\n", i % 3)).collect();
     feed(&r, &lines, 1);
-    let top = r.top(1);
+    let top = r.top(1, Order::Series).top;
     assert_eq!((top.len(), top[0].metric.as_str(), top[0].folded), (1, "bad", 15));
-    assert_eq!(top[0].labels[0], ("user".to_owned(), 5));
+    assert_eq!(top[0].labels[0], Spread { label: "user".to_owned(), values: 5 });
 }
 
 #[test]

@@ -76,7 +76,8 @@ pub fn router(
         };
         own::render(&counted, &facts) + &more()
     });
-    let mut router = router_at(&plan.telemetry_path, registry, own_metrics)
+    let mut router = router_at(&plan.telemetry_path, Arc::clone(&registry), own_metrics)
+        .merge(crate::metrics::top::router(registry))
         .route("/-/healthy", get(async || "Statsd Exporter is Healthy.\n"))
         .route("/-/ready", get(async || "Statsd Exporter is Ready.\n"));
     if !matches!(plan.telemetry_path.as_str(), "" | "/") {

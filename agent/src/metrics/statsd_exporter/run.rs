@@ -51,6 +51,7 @@ pub async fn run(plan: &Plan, more: Arc<dyn Fn() -> String + Send + Sync>) -> Re
     let app = router(plan, registry, Arc::clone(&reloader), more, Arc::new(move || asked.notify_one()));
     let serving = tokio::spawn(async move { axum::serve(web, app).await });
     tracing::info!(web = plan.web_listen, udp = ?receivers.udp, tcp = ?receivers.tcp, "accepting StatsD and scrapes");
+    crate::memory::forget_the_start();
 
     let on = |kind| signal(kind).map_err(RunError::Signals);
     let mut hangup = on(SignalKind::hangup())?;
