@@ -1,4 +1,4 @@
-//! The properties of the fuzz targets on random input, for a bounded number of tries and without nightly.
+//! The properties of the fuzz targets on their seeds and on random input, for a bounded number of tries.
 
 use proptest::prelude::*;
 
@@ -182,4 +182,27 @@ proptest! {
     fn queue(data in prop::collection::vec(any::<u8>(), 0..40)) {
         properties::queue(&data);
     }
+}
+
+/// What the fuzzer starts from, and what it once found.
+#[test]
+fn every_seed_holds() {
+    let seeds = super::support::root().join("fuzz/seeds");
+    let mut read = 0;
+    for target in std::fs::read_dir(&seeds).unwrap() {
+        let target = target.unwrap();
+        let property: fn(&[u8]) = match target.file_name().to_str() {
+            Some("line") => properties::line,
+            Some("mapping") => properties::mapping,
+            Some("logs") => properties::logs,
+            Some("spans") => properties::spans,
+            Some("queue") => properties::queue,
+            other => panic!("{} has no target {other:?}", seeds.display()),
+        };
+        for seed in std::fs::read_dir(target.path()).unwrap() {
+            property(&std::fs::read(seed.unwrap().path()).unwrap());
+            read += 1;
+        }
+    }
+    assert!(read >= 3, "{} holds {read} seeds", seeds.display());
 }

@@ -15,5 +15,7 @@ mod fuzz_smoke;
 mod outage;
 mod real_faults;
 mod remote_write;
+mod scrape;
 mod statsd_corpus;
+mod statsd_program;
 mod support;

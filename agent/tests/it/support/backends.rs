@@ -26,10 +26,15 @@ impl Backend {
 
     /// Always its own: what it scrapes is the test's.
     pub(crate) fn prometheus(config: &str) -> Self {
+        Self::prometheus_with(config, &[])
+    }
+
+    /// As [`Backend::prometheus`], with flags of its command line.
+    pub(crate) fn prometheus_with(config: &str, flags: &[&str]) -> Self {
         let dir = scratch("prometheus");
         let file = dir.join("prometheus.yml");
         std::fs::write(&file, config).unwrap();
-        Self::start("prometheus", dir, &[file.to_str().unwrap()])
+        Self::start("prometheus", dir, &[&[file.to_str().unwrap()], flags].concat())
     }
 
     /// Always its own: what is written to it is the test's.
