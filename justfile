@@ -45,9 +45,9 @@ faults *ARGS:
 faults-real RECORDS="200000":
     SIGHTLINE_TEST_RECORDS={{RECORDS}} cargo test --release -p sightline-agent --test it -- real_faults --test-threads 1
 
-# fuzz one target for a while (nightly): line, mapping, record, spans, queue
+# fuzz one target for a while: line, mapping, logs, spans, queue
 fuzz TARGET SECONDS="60":
-    cargo +nightly fuzz run {{TARGET}} -- -max_total_time={{SECONDS}}
+    scripts/fuzz {{TARGET}} {{SECONDS}}
 
 # dashboards and rules from their typed source
 dashboards:
