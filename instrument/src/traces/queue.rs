@@ -68,6 +68,7 @@ impl Queue {
         self.waiting.fetch_sub(n, Ordering::Relaxed);
     }
 
+    #[cfg(feature = "otlp")]
     pub(crate) fn drops(&self) -> &Drops {
         &self.drops
     }
@@ -78,6 +79,7 @@ impl Queue {
         }
     }
 
+    #[cfg(feature = "otlp")]
     pub(crate) fn exported_by(&self, thread: Thread) {
         *self.exporter.lock() = Some(thread);
     }

@@ -18,6 +18,7 @@ pub(crate) enum Role {
 }
 
 #[derive(Debug, Clone)]
+#[cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "only who sends them reads all of it"))]
 pub(crate) struct SpanRecord {
     pub(crate) ids: SpanIds,
     /// 0 at the root.
