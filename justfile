@@ -53,6 +53,11 @@ fuzz TARGET SECONDS="60":
 dashboards:
     cargo run -p sightline-dashboards
 
+# how soon the page is there: medians; with a release build it is that of users
+page-speed:
+    cargo build --release -p sightline-agent --all-features
+    SIGHTLINE_BIN=${CARGO_TARGET_DIR:-target}/release/sightline scripts/test-page speed
+
 # licences, bans, advisories
 deny:
     cargo deny check

@@ -225,7 +225,13 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
 
 /// The agent from start to stop.
 async fn serve(loaded: Loaded<Config>) -> anyhow::Result<()> {
+    let chosen = loaded.settings.web.token.is_some();
     let agent = Agent::start(loaded).await?;
+    // A token that the agent made itself is known to nobody yet; it is said here once, and never logged.
+    if let Some(token) = agent.token().filter(|_| !chosen) {
+        let port = agent.web().port();
+        say(&format!("the page, from other machines: http://THIS-HOST:{port}/?token={token}\n"));
+    }
     tracing::info!(web = %agent.web(), version = env!("CARGO_PKG_VERSION"), "sightline is running");
     memory::forget_the_start();
     tokio::select! {

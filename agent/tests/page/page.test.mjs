@@ -1,9 +1,14 @@
 // Each page as a person uses it, on live data.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { request } from 'node:http';
 import { after, before, describe, test } from 'node:test';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { dashboards } from './dashboards.mjs';
 import { feed } from './feed.mjs';
-import { demo, eventually, launch, picture, tab, violations } from './support.mjs';
+import { demo, eventually, freePort, launch, picture, tab, violations } from './support.mjs';
 
 let agent;
 let browser;
@@ -163,6 +168,35 @@ describe('the page', { concurrency: false }, () => {
     assert.equal(answer.headers.get('x-content-type-options'), 'nosniff');
     const text = await answer.text();
     assert.doesNotMatch(text, /<script(?![^>]*src=)|style=|https?:\/\//);
+  });
+
+  test('beyond loopback the page asks for the token that was printed once', async () => {
+    const port = await freePort();
+    const folder = mkdtempSync(join(tmpdir(), 'sightline-token-'));
+    const child = spawn(process.env.SIGHTLINE_BIN, ['run'], { env: { ...process.env, SIGHTLINE_WEB__LISTEN: `0.0.0.0:${port}`, SIGHTLINE_DATA_DIR: folder }, stdio: ['ignore', 'pipe', 'pipe'] });
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += data));
+    // As another machine would name it; on this one a name of its own needs no token.
+    const ask = (path, headers) => new Promise((resolve, reject) => request({ host: '127.0.0.1', port, path, headers: { host: 'agent.example', accept: 'text/html', ...headers } }, (answer) => {
+      answer.resume();
+      resolve({ status: answer.statusCode, cookie: answer.headers['set-cookie']?.[0] });
+    }).once('error', reject).end());
+    try {
+      const token = await eventually(`a token (${output})`, () => /[0-9a-f]{32}/.exec(output)?.[0]);
+      await eventually('the page answers', () => ask('/-/healthy').then(({ status }) => status === 200));
+      assert.equal(output.split(token).length, 2, 'the token is printed once');
+      assert.equal((await ask('/')).status, 401);
+      assert.equal((await ask('/api/dashboards', { authorization: 'Bearer 0' })).status, 401);
+      const { status, cookie } = await ask(`/?token=${token}`);
+      assert.equal(status, 200);
+      assert.match(cookie, /HttpOnly; SameSite=Strict/);
+      assert.equal((await ask('/api/dashboards', { cookie: cookie.split(';')[0] })).status, 200);
+    } finally {
+      child.kill('SIGTERM');
+      await ended;
+      rmSync(folder, { recursive: true });
+    }
   });
 
   test('from a panic to its trace, its logs and its metrics', async () => {

@@ -38,12 +38,12 @@ export async function eventually(what, look, seconds = 60) {
   throw new Error(`${what}: not within ${seconds} s; last: ${last}`);
 }
 
-/** `sightline demo` on a free port: { url, stop }. */
-export async function demo() {
+/** `sightline demo` on a free port, with the dashboards of a folder: { url, stop }. */
+export async function demo(dashboards = 'boards') {
   const binary = process.env.SIGHTLINE_BIN;
   if (!binary) throw new Error('SIGHTLINE_BIN names no binary; run scripts/test-page');
   const port = await freePort();
-  const child = spawn(binary, ['demo', '--listen', `127.0.0.1:${port}`, '--traffic', '25', '--dashboards', 'boards', ...(process.env.SIGHTLINE_PAGE ? ['--page', process.env.SIGHTLINE_PAGE] : [])], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(binary, ['demo', '--listen', `127.0.0.1:${port}`, '--traffic', '25', '--dashboards', dashboards, ...(process.env.SIGHTLINE_PAGE ? ['--page', process.env.SIGHTLINE_PAGE] : [])], { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += data));
   const url = `http://127.0.0.1:${port}`;
@@ -71,7 +71,7 @@ export function launch() {
 
 /** A tab that remembers what went wrong in it: script errors, failed requests, requests to elsewhere. */
 export async function tab(browser, url, options = {}) {
-  const page = await browser.newPage({ viewport: { width: 1280, height: 900 }, ...options });
+  const page = await browser.newPage(browser.newContext ? { viewport: { width: 1280, height: 900 }, ...options } : undefined);
   page.wrong = [];
   page.on('pageerror', (error) => page.wrong.push(`script error: ${error.message}`));
   page.on('console', (message) => {

@@ -131,7 +131,7 @@ impl Panel {
             return out;
         }
         let targets: Vec<Value> =
-            self.queries.iter().zip('A'..='Z').map(|(q, letter)| q.render(letter)).collect();
+            self.queries.iter().zip('A'..='Z').map(|(q, letter)| q.render(letter, self.kind)).collect();
         if let Some(source) = targets.first().and_then(|t| t.get("datasource")) {
             extra(&mut out, "datasource", source.clone());
         }
@@ -331,7 +331,13 @@ impl Kind {
 }
 
 impl Query {
-    fn render(&self, letter: char) -> Value {
+    fn render(&self, letter: char, kind: Kind) -> Value {
+        // Grafana takes cumulative buckets apart only in this format, and reduces a table to its last row alone.
+        let (range, instant) = match kind {
+            Kind::Heatmap => ("heatmap", "time_series"),
+            Kind::Table => ("time_series", "table"),
+            _ => ("time_series", "time_series"),
+        };
         let records = |lucene: &str, metrics: Value, buckets: Value| {
             json!({
                 "refId": letter.to_string(), "datasource": logs(), "query": lucene, "timeField": "@timestamp",
@@ -347,11 +353,11 @@ impl Query {
         match self {
             Query::Range { expr, legend, exemplars } => json!({
                 "refId": letter.to_string(), "datasource": prometheus(), "expr": expr, "legendFormat": legend,
-                "range": true, "instant": false, "exemplar": exemplars, "editorMode": "code", "format": "time_series"
+                "range": true, "instant": false, "exemplar": exemplars, "editorMode": "code", "format": range
             }),
             Query::Instant { expr, legend } => json!({
                 "refId": letter.to_string(), "datasource": prometheus(), "expr": expr, "legendFormat": legend,
-                "range": false, "instant": true, "exemplar": false, "editorMode": "code", "format": "table"
+                "range": false, "instant": true, "exemplar": false, "editorMode": "code", "format": instant
             }),
             Query::Logs { lucene } => records(
                 lucene,

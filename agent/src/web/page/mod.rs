@@ -99,10 +99,20 @@ async fn page(State(source): State<Source>, request: Request) -> Response {
     if wants_page(request.method(), request.headers())
         && let Some(body) = load(&source, "index.html")
     {
-        return file("index.html", body, request.headers());
+        return file("index.html", with_modules(&body), request.headers());
     }
     let message = serde_json::json!({ "error": format!("nothing answers {} {path} here", request.method()) });
     (StatusCode::NOT_FOUND, axum::Json(message)).into_response()
+}
+
+/// The page with all its modules named at its top: a browser then asks for them at once, not import by import.
+fn with_modules(page: &[u8]) -> Bytes {
+    let links: String = FILES
+        .iter()
+        .filter(|(name, _)| name.ends_with(".js") && *name != "vendor/uplot.js")
+        .map(|(name, _)| format!("<link rel=\"modulepreload\" href=\"/ui/{name}\">\n"))
+        .collect();
+    String::from_utf8_lossy(page).replacen("</head>", &(links + "</head>"), 1).into_bytes().into()
 }
 
 fn load(source: &Source, name: &str) -> Option<Bytes> {

@@ -19,7 +19,7 @@ async function load(signal) {
   const window = `${Math.max(60, Math.min(Math.round(length / 15), 3600))}s`;
   const handlers = `group="handlers"`;
   const rates = `sum by (service) (rate(instrument_outcomes_total{${handlers}}[W]))`;
-  const [marks, rate, errors, p99, health, version, panics, trend] = await Promise.all([
+  const [marks, rate, errors, p99, health, version, panics, trend, errorTrend, p99Trend] = await Promise.all([
     deploys(from, to, null, signal),
     query(rates.replace('W', window), to, signal),
     query(`sum by (service) (rate(instrument_outcomes_total{${handlers},outcome=~"failed|error|panic"}[${window}]))`, to, signal),
@@ -28,6 +28,8 @@ async function load(signal) {
     query('max by (service, version) (instrument_build_info)', to, signal),
     query(`sum by (service) (increase(instrument_outcomes_total{${handlers},outcome="panic"}[${Math.round(length)}s]))`, to, signal),
     queryRange(rates.replace('W', rateWindow(s)), from, to, s, signal),
+    queryRange(`(sum by (service) (rate(instrument_outcomes_total{${handlers},outcome=~"failed|error|panic"}[${rateWindow(s)}])) or 0 * ${rates.replace('W', rateWindow(s))}) / (${rates.replace('W', rateWindow(s))} > 0)`, from, to, s, signal),
+    queryRange(`histogram_quantile(0.99, sum by (service, le) (rate(instrument_timing_seconds_bucket{${handlers}}[${rateWindow(s)}])))`, from, to, s, signal),
   ]);
   const [errorsBy, p99By, healthBy, panicsBy] = [errors, p99, health, panics].map((rows) => by(rows));
   const versionBy = new Map(version.map((row) => [row.metric.service, row.metric.version]));
@@ -45,7 +47,8 @@ async function load(signal) {
     trend: trendBy.get(name) ?? [],
   }));
   rows.sort((a, b) => (b.health ?? 0) - (a.health ?? 0) || (b.ratio || 0) - (a.ratio || 0) || b.rate - a.rate);
-  return { rows, trend: trend.map((one) => ({ label: one.metric.service, points: one.points })), window, from, to, marks };
+  const series = (found) => found.map((one) => ({ label: one.metric.service, points: one.points }));
+  return { rows, charts: [['Requests per second', series(trend), (v) => `${short(v)}/s`], ['Share of failures', series(errorTrend), percent], ['p99', series(p99Trend), seconds]], window, from, to, marks };
 }
 
 export function Home({ every, stamp, params }) {
@@ -58,7 +61,7 @@ export function Home({ every, stamp, params }) {
     <//>`;
 }
 
-function Services({ rows, trend, from, to, marks }) {
+function Services({ rows, charts, from, to, marks }) {
   return html`
     <${Scroll} label="services"><table class="rows">
       <thead><tr><th scope="col">Service</th><th scope="col">Health</th><th scope="col" class="n">Requests/s</th>
@@ -77,6 +80,6 @@ function Services({ rows, trend, from, to, marks }) {
         <td class="links"><a href=${href('/logs', { q: `service.name:"${row.name}"` })}>logs</a>
           ${' '}<a href=${href('/traces', { service: row.name })}>traces</a></td>
       </tr>`)}</tbody></table><//>
-    <h2>Requests per second</h2>
-    <${Chart} series=${trend} label="requests per second by service" unit=${(v) => `${short(v)}/s`} from=${from} to=${to} marks=${marks} />`;
+    <div class="cards three">${charts.map(([title, series, unit]) => html`<section class="card"><h2>${title}</h2>
+      <${Chart} series=${series} label=${`${title} by service`} unit=${unit} from=${from} to=${to} marks=${marks} height=${190} /></section>`)}</div>`;
 }

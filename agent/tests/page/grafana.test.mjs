@@ -1,0 +1,88 @@
+// The dashboards' pure core, without a browser: variables and macros in text, units, transformations, layout.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+
+const ui = pathToFileURL(`${process.env.SIGHTLINE_UI}/`);
+const [{ interpolate, macros }, { unit }, { transform }, { layout }, { calc }, { byThreshold, configure, home, shown }, { table, series }, { align, stack }] = await Promise.all(
+  ['grafana/text.js', 'grafana/units.js', 'grafana/transform.js', 'grafana/model.js', 'grafana/calcs.js', 'grafana/field.js', 'grafana/frames.js', 'parts/plot.js'].map((name) => import(new URL(name, ui))),
+);
+
+const variable = (name, value, more = {}) => ({ name, value, text: value, options: [{ value: 'a.b' }, { value: 'c"d' }], multi: true, includeAll: true, ...more });
+const scope = { variables: [variable('one', ['a.b']), variable('many', ['a.b', 'c"d']), variable('all', ['$__all']), variable('raw', 'x/y', { multi: false, includeAll: false }), variable('own', ['$__all'], { allValue: '.+' })], macros: macros({ from: 0, to: 3600000, fromText: 'now-1h', toText: 'now', step: 15 }) };
+
+test('variables are written as the language needs them', () => {
+  for (const [text, language, expected] of [
+    ['x{a=~"$one"}', 'promql', 'x{a=~"a\\\\.b"}'],
+    ['x{a=~"[[many]]"}', 'promql', 'x{a=~"(a\\\\.b|c"d)"}'],
+    ['x{a=~"$all"}', 'promql', 'x{a=~"(a\\\\.b|c"d)"}'],
+    ['x{a=~"$own"}', 'promql', 'x{a=~".+"}'],
+    ['x{a="$raw"}', 'promql', 'x{a="x/y"}'],
+    ['service:$many', 'lucene', 'service:("a.b" OR "c\\"d")'],
+    ['service:$one', 'lucene', 'service:"a.b"'],
+    ['${many:csv} ${many:pipe} ${many:json}', '', 'a.b,c"d a.b|c"d ["a.b","c\\"d"]'],
+    ['${raw:percentencode}', '', 'x%2Fy'],
+    ['/d/x?${many:queryparam}', '', '/d/x?var-many=a.b&var-many=c%22d'],
+    ['$unknown ${unknown} $1', '', '$unknown ${unknown} $1'],
+    ['[$__rate_interval] $__interval $__range ${__from:date:iso}', '', '[40s] 15s 3600s 1970-01-01T00:00:00.000Z'],
+    ['?${__url_time_range}', '', '?from=now-1h&to=now'],
+  ]) assert.equal(interpolate(text, scope, language), expected);
+});
+
+test('links see the value, its labels and its row', () => {
+  const data = { name: 'n', labels: { segment: 'bang' }, value: 2, text: '2 s', row: [['Trace', 'abc'], ['Status', 500]] };
+  assert.equal(interpolate('${__field.labels.segment} ${__value.raw} ${__data.fields["Trace"]} ${__data.fields.Status} ${__data.fields[0]} ${__series.name}', { ...scope, data }), 'bang 2 abc 500 abc n');
+  assert.deepEqual(home('http://z:9411/zipkin/traces/abc').url, '/traces/abc');
+  assert.match(home("http://k/app/discover#/?_g=(time:(from:'1970-01-01T00:00:00Z',to:'1970-01-01T01:00:00Z'))&_a=(query:(language:lucene,query:'a:\"b\"'))").url, /^\/logs\?q=a%3A%22b%22&from=0&to=3600000/);
+  assert.equal(home('javascript:alert(1)').url, '#');
+});
+
+test('units', () => {
+  for (const [id, value, expected] of [
+    ['s', 0.0123, '12.3 ms'], ['s', 90, '1.5 min'], ['ms', 1500, '1.5 s'], ['bytes', 1536, '1.5 KiB'], ['decbytes', 1500, '1.5 kB'], ['percentunit', 0.123, '12.3 %'],
+    ['percent', 70, '70 %'], ['reqps', 1234, '1.23 k req/s'], ['short', 1234567, '1.23 M'], ['none', 12345, '12345'], ['bps', 8e6, '8 Mb/s'], ['suffix: cats', 3, '3  cats'],
+    ['strange', 3, '3 strange'], ['bool_yes_no', 1, 'Yes'], ['s', NaN, '–'], ['s', null, '–'],
+  ]) assert.equal(unit(id)(value), expected, id);
+  assert.equal(unit('percent')(3.14159, 1), '3.1 %');
+});
+
+test('thresholds, words for values, exceptions by name', () => {
+  const config = { thresholds: { mode: 'absolute', steps: [{ color: 'green', value: null }, { color: 'red', value: 1e-9 }] } };
+  assert.deepEqual([byThreshold(config, 0), byThreshold(config, 1)], ['green', 'red']);
+  assert.equal(byThreshold({ min: 0, max: 10, thresholds: { mode: 'percentage', steps: [{ color: 'a', value: null }, { color: 'b', value: 50 }] } }, 6), 'b');
+  const mappings = [{ type: 'value', options: { 1: { text: 'running', color: 'blue' } } }, { type: 'range', options: { from: 2, to: 5, result: { text: 'some' } } }, { type: 'special', options: { match: 'null', result: { text: 'none' } } }];
+  assert.deepEqual([1, 3, null, 9].map((v) => shown({ mappings }, v).text), ['running', 'some', 'none', '9']);
+  const panel = { fieldConfig: { defaults: { unit: 's' }, overrides: [{ matcher: { id: 'byRegexp', options: '/^er/' }, properties: [{ id: 'unit', value: 'percent' }, { id: 'custom.axisPlacement', value: 'right' }] }] } };
+  const frame = series('errors', {}, [[0, 1]]);
+  assert.deepEqual(((c) => [c.unit, c.custom.axisPlacement])(configure(panel, frame.fields[1], frame)), ['percent', 'right']);
+});
+
+test('transformations join, order and compute; an unknown one is named', () => {
+  const [a, b] = [table([{ m: '/', 'Value #A': 40 }, { m: '/home', 'Value #A': 200 }], 'A'), table([{ m: '/home', 'Value #B': 60 }, { m: '/', 'Value #B': 12 }], 'B')];
+  const { frames: [out], unknown } = transform([a, b], [{ id: 'merge' }, { id: 'organize', options: { renameByName: { 'Value #A': 'Size', 'Value #B': 'Free' }, indexByName: { 'Value #B': 0 } } },
+    { id: 'calculateField', options: { mode: 'binary', alias: 'Used', binary: { left: 'Size', operator: '-', right: 'Free' } } }, { id: 'sortBy', options: { sort: [{ field: 'Used', desc: true }] } }, { id: 'wonder' }]);
+  assert.deepEqual(out.fields.map((f) => [f.name, f.values]), [['Free', [60, 12]], ['m', ['/home', '/']], ['Size', [200, 40]], ['Used', [140, 28]]]);
+  assert.deepEqual(unknown, ['wonder']);
+  const [reduced] = transform([series('x', { host: 'h' }, [[0, 1], [1, 5]])], [{ id: 'reduce', options: { reducers: ['max', 'mean'] } }]).frames;
+  assert.deepEqual(reduced.fields.map((f) => f.values), [['x'], [5], [3]]);
+  assert.deepEqual(['mean', 'current', 'p50', 'delta', 'range'].map((name) => calc(name, [1, null, 3, 2])), [2, 2, 2, 2, 2]);
+});
+
+test('rows, collapsed rows, repeats and the oldest form are laid out', () => {
+  const variables = [variable('dev', ['$__all'])];
+  const rows = layout({ panels: [
+    { id: 1, type: 'graph', gridPos: { x: 0, y: 0, w: 12, h: 4 }, repeat: 'dev', title: 'x', yaxes: [{ format: 'bytes' }] },
+    { id: 2, type: 'row', title: 'More $dev', collapsed: true, gridPos: { y: 4 }, panels: [{ id: 3, type: 'stat', gridPos: { x: 0, y: 5, w: 4, h: 4 } }] },
+  ] }, variables);
+  assert.deepEqual(rows[0].panels.map((p) => [p.type, p.at.x, p.at.w, p.scoped[0].value, p.fieldConfig.defaults.unit]), [['timeseries', 0, 12, 'a.b', 'bytes'], ['timeseries', 12, 12, 'c"d', 'bytes']]);
+  assert.deepEqual([rows[1].collapsed, rows[1].panels[0].at.y], [true, 0]);
+  const old = layout({ rows: [{ title: 'r', height: '250px', panels: [{ type: 'singlestat', span: 4, thresholds: '1,2', format: 's', gauge: { show: true } }, { type: 'graph', span: 8 }] }] }, []);
+  assert.deepEqual(old[0].panels.map((p) => [p.type, p.at.x, p.at.w]), [['gauge', 0, 8], ['timeseries', 8, 16]]);
+});
+
+test('a missing sample is a gap, and stacks add up', () => {
+  const data = align([{ points: [[0, 1], [10, 1], [40, 1]] }, { points: [[0, 2], [10, 2], [40, 2]] }]);
+  assert.deepEqual(data, [[0, 10, 20, 40], [1, 1, null, 1], [2, 2, null, 2]]);
+  const { data: sums, bands } = stack([[0, 1], [1, 2], [3, 4]], [{ stack: 'A' }, { stack: 'A' }]);
+  assert.deepEqual([sums[2], bands], [[4, 6], [{ series: [2, 1] }]]);
+});
