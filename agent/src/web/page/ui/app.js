@@ -47,6 +47,8 @@ function App() {
   const title = path[0] === 'traces' && path[1] ? 'Trace' : page?.[1] ?? 'Not found';
   useEffect(() => {
     document.title = `${title} · Sightline`;
+    // On a phone the pages are one line that scrolls sideways.
+    document.querySelector('.bar nav [aria-current]')?.scrollIntoView({ inline: 'nearest', block: 'nearest' });
   }, [title]);
   const every = Number(params.get('refresh') ?? 5) * 1000;
   const shared = { path, params, every, stamp };
