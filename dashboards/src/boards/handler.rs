@@ -31,7 +31,7 @@ fn ends() -> Panel {
     )
     .unit(Unit::Requests)
     .promql("{{outcome}}", sum(&[label::OUTCOME], &chosen(outcomes()).rate(STEP)))
-    .link("Its logs in Kibana", kibana("service.name:\"${service}\" AND handler:\"${segment}\""))
+    .link("Its logs in Kibana", kibana("service.name:${service:lucene} AND handler:${segment:lucene}"))
 }
 
 fn errors() -> Panel {
@@ -103,7 +103,7 @@ fn logs() -> Panel {
             .to_owned(),
     })
     .no_value("no errors or warnings of this handler in this range")
-    .link("In Kibana", kibana("service.name:\"${service}\" AND handler:\"${segment}\""))
+    .link("In Kibana", kibana("service.name:${service:lucene} AND handler:${segment:lucene}"))
 }
 
 fn slow() -> Panel {

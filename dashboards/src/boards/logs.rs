@@ -64,5 +64,5 @@ pub(super) fn of_service(title: &str, lucene: &str) -> Panel {
     )
     .query(Query::Logs { lucene: format!("service.name:$service AND {lucene}") })
     .no_value("no such record in this range")
-    .link("In Kibana", kibana(&format!("service.name:\"${{service}}\" AND {lucene}")))
+    .link("In Kibana", kibana(&format!("service.name:${{service:lucene}} AND {lucene}")))
 }

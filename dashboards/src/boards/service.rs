@@ -94,7 +94,7 @@ fn errors() -> Panel {
     .promql("{{segment}}", error_ratio(&[label::SEGMENT], &outcomes().handlers(), STEP))
     .steps(&steps(0.001, 0.01))
     .link("Open this handler", to(uid::HANDLER, &[label::SEGMENT]))
-    .link("Its logs in Kibana", kibana("service.name:\"${service}\" AND status:>=500"))
+    .link("Its logs in Kibana", kibana("service.name:${service:lucene} AND status:>=500"))
 }
 
 fn duration() -> Panel {

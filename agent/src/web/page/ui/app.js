@@ -49,7 +49,7 @@ function App() {
     document.title = `${title} · Sightline`;
     // On a phone the pages are one line that scrolls sideways.
     document.querySelector('.bar nav [aria-current]')?.scrollIntoView({ inline: 'nearest', block: 'nearest' });
-  }, [title]);
+  }, [title, path.join('/')]);
   const every = Number(params.get('refresh') ?? 5) * 1000;
   const shared = { path, params, every, stamp };
   return html`

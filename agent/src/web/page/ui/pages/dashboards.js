@@ -47,6 +47,9 @@ function Board({ board, params, stamp, every: rate }) {
     const variables = await loadVariables(board, params, { from, to }, signal);
     return { variables, marks: await annotations(board, { ...shared(), variables, macros: macros({ ...shared(), step: 60 }) }, signal) };
   }, [board, asked, stamp], every ? every * 4 : 0);
+  useEffect(() => {
+    document.title = `${board.title ?? 'Dashboard'} · Sightline`;
+  }, [board]);
   const [closed, setClosed] = useState({});
   const shared = () => ({ ...range(), title: board.title });
   const variables = state.data?.variables;

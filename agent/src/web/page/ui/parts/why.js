@@ -17,6 +17,7 @@ function elsewhere(name) {
   if (name === 'ALERTS') return 'is written by Prometheus when a rule fires; rules do not run in this store';
   if (name === 'up' || name.startsWith('scrape_')) return 'is written by Prometheus when it scrapes; nothing is scraped into this store';
   if (name.startsWith('alertmanager_') || name.startsWith('prometheus_')) return `comes from ${name.startsWith('a') ? 'Alertmanager' : 'Prometheus'}, which does not send its metrics here`;
+  if (/elasticsearch/.test(name)) return 'is measured where Elasticsearch is the back end; here it is not';
   if (name.startsWith('sightline_')) return 'is born with the first such event in the agent: none has happened';
   return null;
 }
