@@ -25,6 +25,7 @@ use arc_swap::ArcSwap;
 use parking_lot::RwLock;
 
 pub(crate) use self::create::Wanted;
+pub use self::exemplar::EachExemplar;
 pub use self::state::Loaded;
 pub use self::top::{Offender, Order, Spread, Top};
 pub use self::walk::Each;

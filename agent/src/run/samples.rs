@@ -1,4 +1,5 @@
-//! Feeds the embedded metric store: every interval one round of the registry's samples and of the agent's own.
+//! Feeds the embedded metric store: every interval one round of the registry's samples and of the agent's own, and
+//! the exemplars that timings have.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,8 +9,9 @@ use tokio::task::JoinHandle;
 
 use crate::metrics::Registry;
 use crate::metrics::http::OwnMetrics;
-use crate::store::metrics::Store;
 use crate::store::metrics::exposition::{self, Item};
+use crate::store::metrics::labels::Labels;
+use crate::store::metrics::{Exemplar, Store};
 
 /// Samples and maintains until `stop` turns true, and once more then.
 pub(super) fn start(
@@ -57,10 +59,55 @@ fn round(store: &Store, registry: &Registry, own: &OwnMetrics) {
             Item::Help { .. } => {}
         });
     });
+    registry.exemplars(&mut |name, labels, exemplar| {
+        let trace = Labels::new([("trace_id", exemplar.trace_id())]);
+        store.exemplar(name, labels, Exemplar { labels: trace, value: exemplar.value, time: exemplar.at_ms });
+    });
     for family in registry.all_families() {
         store.describe(&family.name, family.shape.type_word(), family.help.as_deref().unwrap_or_default());
     }
     if let Err(error) = store.maintain(millis) {
         tracing::warn!(%error, "the metric store could not put its blocks in order; it tries again with the next round");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hooks;
+    use crate::metrics::naming::Rules;
+    use crate::metrics::settings::Settings as MetricSettings;
+    use crate::metrics::tally::Batch;
+    use crate::store::metrics::Settings;
+    use crate::store::metrics::matcher::Matcher;
+
+    #[test]
+    fn a_round_copies_samples_and_the_traces_behind_them_once() {
+        let registry = Registry::new(&MetricSettings::default(), Rules::default(), &[]);
+        registry.ingest(b"dev.h.k.http.x.timing:250|ms", 1, &mut Batch::default());
+        registry.exemplar(&hooks::Exemplar {
+            environment: "dev",
+            host: "h",
+            service: "k",
+            group: "http",
+            segment: "x",
+            trace_id: "0123456789abcdef0123456789abcdef",
+            seconds: 0.25,
+            at_ms: 1500,
+        });
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), &Settings::default()).unwrap();
+        let own: OwnMetrics = Arc::new(|| "sightline_a_total 3\n".to_owned());
+        round(&store, &registry, &own);
+        round(&store, &registry, &own);
+        let found =
+            store.exemplars(&[Matcher::equal("__name__", "instrument_timing_seconds_bucket")], 0, 2000);
+        let [(labels, list)] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((labels.get("le"), labels.get("segment")), (Some("0.25"), Some("x")));
+        let [one] = &list[..] else { panic!("{list:?}") };
+        assert_eq!(one.labels.get("trace_id"), Some("0123456789abcdef0123456789abcdef"));
+        assert_eq!((one.value, one.time), (0.25, 1500));
+        let names = store.series(&[Matcher::equal("__name__", "sightline_a_total")], 0, i64::MAX);
+        assert_eq!(names.len(), 1);
     }
 }

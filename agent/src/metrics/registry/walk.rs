@@ -49,9 +49,7 @@ impl Registry {
                             let histogram = histogram.lock().clone();
                             let bounds = histogram.bounds().iter().copied().chain([f64::INFINITY]);
                             for (bound, total) in bounds.zip(histogram.cumulative()) {
-                                let bound =
-                                    if bound.is_infinite() { "+Inf".to_owned() } else { bound.to_string() };
-                                with_label(&labels, "le", &bound, |l| each(&bucket, l, total));
+                                with_label(&labels, "le", &bound_text(bound), |l| each(&bucket, l, total));
                             }
                             each(&sum, &labels, histogram.sum());
                             each(&count, &labels, histogram.count());
@@ -67,7 +65,17 @@ impl Registry {
     }
 }
 
-fn with_label(labels: &[(&str, &str)], key: &str, value: &str, then: impl FnOnce(&[(&str, &str)])) {
+/// An upper bound as the label `le` says it.
+pub(super) fn bound_text(bound: f64) -> String {
+    if bound.is_infinite() { "+Inf".to_owned() } else { bound.to_string() }
+}
+
+pub(super) fn with_label(
+    labels: &[(&str, &str)],
+    key: &str,
+    value: &str,
+    then: impl FnOnce(&[(&str, &str)]),
+) {
     let mut with = labels.to_vec();
     let at = with.partition_point(|(k, _)| *k < key);
     with.insert(at, (key, value));

@@ -20,15 +20,17 @@ pub(crate) struct Exemplars {
     /// The order of arrival, so that the oldest of all can go.
     order: VecDeque<Labels>,
     max: usize,
+    /// The newest that the bound has pushed out: what is no newer does not come back when it is offered again.
+    forgotten: i64,
 }
 
 impl Exemplars {
     pub(crate) fn new(max: usize) -> Self {
-        Exemplars { series: BTreeMap::new(), order: VecDeque::new(), max }
+        Exemplars { series: BTreeMap::new(), order: VecDeque::new(), max, forgotten: i64::MIN }
     }
 
     pub(crate) fn add(&mut self, series: Labels, exemplar: Exemplar) {
-        if self.max == 0 {
+        if self.max == 0 || exemplar.time <= self.forgotten {
             return;
         }
         let list = self.series.entry(series.clone()).or_default();
@@ -46,7 +48,9 @@ impl Exemplars {
             && let Some(oldest) = self.order.pop_front()
             && let Some(list) = self.series.get_mut(&oldest)
         {
-            list.pop_front();
+            if let Some(gone) = list.pop_front() {
+                self.forgotten = self.forgotten.max(gone.time);
+            }
             if list.is_empty() {
                 self.series.remove(&oldest);
             }
@@ -79,5 +83,7 @@ mod tests {
         let found = all.select(&[Matcher::equal("__name__", "a")], 0, 10);
         assert_eq!(found[0].1, [exemplar(3)]);
         assert_eq!(all.select(&[Matcher::equal("__name__", "b")], 0, 1), []);
+        all.add(Labels::new([("__name__", "a")]), exemplar(1));
+        assert_eq!(all.select(&[Matcher::equal("__name__", "a")], 0, 10)[0].1, [exemplar(3)]);
     }
 }
