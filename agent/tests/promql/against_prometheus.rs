@@ -1,4 +1,5 @@
-//! The same samples and the same queries, here and in a real Prometheus: the same JSON.
+//! The same samples and the same queries, here and in a real Prometheus: the same JSON. The queries are of all kinds,
+//! and every one that the dashboards and rules of this project ask.
 //!
 //! Runs where `prometheus` and `promtool` are installed (Debian: `apt-get install prometheus`), and says so where not.
 use axum::body::Body;
@@ -83,6 +84,91 @@ fn walk(round: i64, each: &mut dyn FnMut(&str, &[(&str, &str)], f64)) {
             each("temperature", &[("instance", instance), ("job", job)], 20.0 + factor * swing);
         }
         each("up", &[("job", job)], 1.0);
+    }
+    instrument(r, each);
+    agent(r, each);
+}
+
+/// What the crate's services show.
+fn instrument(r: f64, each: &mut dyn FnMut(&str, &[(&str, &str)], f64)) {
+    for (service, factor) in [("kittens", 1.0), ("shop", 3.0)] {
+        for (group, segment) in [
+            ("handlers", "list"),
+            ("handlers", "show"),
+            ("mysql", "select"),
+            ("auth", "login"),
+            ("http", "geo"),
+        ] {
+            let of = [("environment", "prod"), ("group", group), ("host", "h1")];
+            let more = [("segment", segment), ("service", service)];
+            let labels = |extra: &[(&'static str, &'static str)]| {
+                let mut all = [&of[..], &more[..]].concat();
+                all.extend(extra);
+                all.sort_unstable();
+                all
+            };
+            let calls = (r * factor * (segment.len() as f64)).floor();
+            each("instrument_calls_total", &labels(&[]), calls);
+            for (outcome, part) in [("success", 0.9), ("failed", 0.08), ("panic", 0.01)] {
+                each("instrument_outcomes_total", &labels(&[("outcome", outcome)]), (calls * part).floor());
+            }
+            for (le, part) in [("0.05", 0.4), ("0.25", 0.7), ("1", 0.95), ("+Inf", 1.0)] {
+                each("instrument_timing_seconds_bucket", &labels(&[("le", le)]), (calls * part).floor());
+            }
+            each("instrument_timing_seconds_sum", &labels(&[]), calls * 0.2);
+            each("instrument_timing_seconds_count", &labels(&[]), calls);
+        }
+        let of = [("environment", "prod"), ("host", "h1"), ("service", service)];
+        let with = |extra: &[(&'static str, &'static str)]| {
+            let mut all = [&of[..], extra].concat();
+            all.sort_unstable();
+            all
+        };
+        let ill = f64::from(u8::from(service == "shop" && r > 200.0 && r < 420.0));
+        each(
+            "instrument_health_status",
+            &with(&[("check", "db"), ("group", "health"), ("segment", "db")]),
+            ill,
+        );
+        each("instrument_build_info", &with(&[("version", "1.2.3")]), 1.0);
+        for (group, segment, measure) in [("process", "memory", "bytes"), ("health", "requests", "in_flight")]
+        {
+            let labels = with(&[("group", group), ("measure", measure), ("segment", segment)]);
+            each("instrument_gauge", &labels, 1000.0 + (r / 9.0).cos() * factor * 100.0);
+        }
+    }
+}
+
+/// What the agent shows of itself.
+fn agent(r: f64, each: &mut dyn FnMut(&str, &[(&str, &str)], f64)) {
+    let instance = ("instance", "agent:9102");
+    for lane in ["logs", "metrics", "spans"] {
+        let labels = [instance, ("lane", lane)];
+        each("sightline_received_total", &labels, r * 100.0);
+        each("sightline_ledger_difference", &labels, 0.0);
+        each("sightline_queued", &labels, if r > 300.0 { r } else { 0.0 });
+        each("sightline_queue_bytes", &labels, r * 512.0);
+        each("sightline_queue_oldest_seconds", &labels, (r - 100.0).max(0.0) * 4.0);
+        for name in ["sightline_dropped_total", "sightline_rejected_total"] {
+            each(name, &[instance, ("lane", lane), ("reason", "full")], (r / 7.0).floor());
+        }
+        let to = [("exporter", "embedded"), instance, ("lane", lane)];
+        each("sightline_exported_total", &to, (r * 100.0).min(20_000.0));
+        each("sightline_dead_lettered_total", &to, (r / 50.0).floor());
+    }
+    each("sightline_exporter_up", &[("exporter", "embedded"), instance], f64::from(u8::from(r < 400.0)));
+    let retries = [("exporter", "embedded"), instance, ("reason", "timeout")];
+    each("sightline_exporter_retries_total", &retries, (r / 3.0).floor());
+    each("sightline_build_info", &[instance, ("version", "0.1.0")], 1.0);
+    for (name, value) in [
+        ("sightline_process_cpu_seconds", r * 0.3),
+        ("sightline_process_open_fds", 40.0),
+        ("sightline_process_resident_bytes", 5e7 + r),
+        ("sightline_series", 1000.0 + r),
+        ("sightline_series_bytes", 1e6 + r),
+        ("sightline_series_overflow_samples_total", (r - 350.0).max(0.0)),
+    ] {
+        each(name, &[instance], value);
     }
 }
 
@@ -213,8 +299,11 @@ async fn answers_are_those_of_a_real_prometheus() {
     let router = router(store);
     let mut wrong = Vec::new();
     let (from, to) = ((start / 1000) + 900, start / 1000 + ROUNDS * EVERY / 1000 - 60);
-    for query in QUERIES {
+    let shipped = super::shipped::expressions();
+    let mut with_data = 0;
+    for query in QUERIES.iter().copied().chain(shipped.iter().map(String::as_str)) {
         let query = encoded(query);
+        let mut filled = false;
         for path in [
             format!("/api/v1/query_range?query={query}&start={from}&end={to}&step=60"),
             format!("/api/v1/query?query={query}&time={to}"),
@@ -232,12 +321,21 @@ async fn answers_are_those_of_a_real_prometheus() {
                 .to_bytes();
             let ours = sorted(serde_json::from_slice(&body).unwrap());
             let theirs = sorted(prometheus.json(&path));
+            filled |= ours["data"]["result"].as_array().is_some_and(|rows| !rows.is_empty());
             if !same(&ours, &theirs) {
                 let short = |v: &Value| v.to_string().chars().take(600).collect::<String>();
                 wrong.push(format!("{path}\n  ours   {}\n  theirs {}", short(&ours), short(&theirs)));
             }
         }
+        with_data += usize::from(filled);
     }
+    println!(
+        "{} queries of its own and {} of the dashboards and rules; {with_data} of them find something",
+        QUERIES.len(),
+        shipped.len()
+    );
+    // Two empty answers are equal, too, and prove little.
+    assert!(with_data * 4 >= (QUERIES.len() + shipped.len()) * 3, "only {with_data} queries find something");
     for path in [
         "/api/v1/labels".to_owned(),
         "/api/v1/label/job/values".to_owned(),

@@ -14,6 +14,7 @@ mod histogram;
 mod run;
 mod script;
 mod series;
+mod shipped;
 mod source;
 
 use run::Score;
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 /// Evaluations of Prometheus' own files that passed when this was last touched: classic, experimental, native
 /// histograms. They may only rise.
-const FLOOR: Score = Score { classic: (563, 563), experimental: (406, 440), native: (633, 820) };
+const FLOOR: Score = Score { classic: (563, 563), experimental: (411, 440), native: (762, 820) };
 
 /// The least part of the classic evaluations that has to pass.
 const CLASSIC_GOAL: f64 = 0.98;

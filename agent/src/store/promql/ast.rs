@@ -186,6 +186,10 @@ pub enum BinOp {
     Lt,
     Ge,
     Le,
+    /// `</`: a histogram without what is above.
+    TrimAbove,
+    /// `>/`: a histogram without what is below.
+    TrimBelow,
     And,
     Or,
     Unless,
@@ -208,6 +212,8 @@ impl BinOp {
             Lt => "<",
             Ge => ">=",
             Le => "<=",
+            TrimAbove => "</",
+            TrimBelow => ">/",
             And => "and",
             Or => "or",
             Unless => "unless",
@@ -217,6 +223,10 @@ impl BinOp {
     pub(crate) fn compares(self) -> bool {
         use BinOp::*;
         matches!(self, Eq | Ne | Gt | Lt | Ge | Le)
+    }
+
+    pub(crate) fn trims(self) -> bool {
+        matches!(self, BinOp::TrimAbove | BinOp::TrimBelow)
     }
 
     pub(crate) fn is_set(self) -> bool {
@@ -229,7 +239,7 @@ impl BinOp {
         match self {
             Or => 1,
             And | Unless => 2,
-            Eq | Ne | Gt | Lt | Ge | Le => 3,
+            Eq | Ne | Gt | Lt | Ge | Le | TrimAbove | TrimBelow => 3,
             Add | Sub => 4,
             Mul | Div | Mod | Atan2 => 5,
             Pow => 6,

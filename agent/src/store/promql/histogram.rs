@@ -81,7 +81,7 @@ impl Histogram {
         2f64.powi(whole) * (f64::from(part) / f64::from(per)).exp2()
     }
 
-    fn lower_bound(&self, index: i32) -> f64 {
+    pub(crate) fn lower_bound(&self, index: i32) -> f64 {
         if self.is_custom() && index <= 0 { f64::NEG_INFINITY } else { self.upper_bound(index - 1) }
     }
 
@@ -291,7 +291,7 @@ pub(crate) fn joint_hint(a: Hint, b: Hint) -> (Hint, bool) {
     }
 }
 
-fn aligned(a: &Histogram, b: &Histogram) -> Result<(Histogram, Histogram, bool), Incompatible> {
+pub(crate) fn aligned(a: &Histogram, b: &Histogram) -> Result<(Histogram, Histogram, bool), Incompatible> {
     if a.is_custom() != b.is_custom() {
         return Err(Incompatible);
     }

@@ -8,7 +8,7 @@ pub(crate) enum Tok {
     Duration(i64),
     Str(String),
     Ident(String),
-    /// Punctuation and operators: `( ) { } [ ] , : @ + - * / % ^ = == != =~ !~ < <= > >=`
+    /// Punctuation and operators: `( ) { } [ ] , : @ + - * / % ^ = == != =~ !~ < <= > >= </ >/`
     Op(&'static str),
     End,
 }
@@ -20,9 +20,9 @@ pub(crate) struct Token {
     pub(crate) end: usize,
 }
 
-const OPS: [&str; 24] = [
-    "==", "!=", "=~", "!~", "<=", ">=", "(", ")", "{", "}", "[", "]", ",", ":", "@", "+", "-", "*", "/", "%",
-    "^", "=", "<", ">",
+const OPS: [&str; 26] = [
+    "==", "!=", "=~", "!~", "<=", ">=", "</", ">/", "(", ")", "{", "}", "[", "]", ",", ":", "@", "+", "-",
+    "*", "/", "%", "^", "=", "<", ">",
 ];
 
 pub(crate) fn lex(text: &str) -> Result<Vec<Token>, ParseError> {

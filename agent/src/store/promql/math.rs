@@ -34,6 +34,21 @@ impl Sum {
     }
 }
 
+/// The mean; it is kept as a mean from where the sum would not fit into a float.
+pub(crate) fn average(floats: &[f64]) -> f64 {
+    let mut sum = Sum::default();
+    for (i, v) in floats.iter().enumerate() {
+        let before = sum;
+        sum.add(*v);
+        if sum.overflowed() {
+            let mut mean = Mean::start(before, i);
+            floats[i..].iter().for_each(|v| mean.add(*v));
+            return mean.value();
+        }
+    }
+    sum.divided(floats.len() as f64)
+}
+
 /// The mean as it goes; `from` values are known to sum up without overflow.
 pub(crate) fn running_mean(values: &[f64], from: usize) -> f64 {
     let mut sum = Sum::default();

@@ -9,6 +9,7 @@ mod error;
 mod eval;
 pub mod format;
 pub mod histogram;
+mod histogram_total;
 mod lex;
 mod math;
 mod native_quantile;
@@ -17,6 +18,7 @@ mod parse;
 mod quantile;
 mod signature;
 mod span;
+mod trim;
 mod value;
 
 pub use error::{Annotations, Error, ParseError};

@@ -4,8 +4,7 @@ use super::check;
 use super::error::ParseError;
 use super::lex::{Tok, Token, lex};
 use super::signature;
-use crate::store::metrics::labels::NAME;
-use crate::store::metrics::matcher::{Matcher, Op};
+use crate::store::metrics::matcher::Matcher;
 
 /// Nested deeper than this is refused: the parser and the evaluator recurse.
 const MAX_DEPTH: usize = 200;
@@ -13,7 +12,7 @@ const MAX_DEPTH: usize = 200;
 /// Parses and type-checks one query.
 pub fn parse(text: &str) -> Result<Expr, ParseError> {
     let tokens = lex(text)?;
-    let mut parser = Parser { text, tokens, at: 0, depth: 0 };
+    let mut parser = Parser { text, tokens, at: 0, depth: 0, narrowing: false };
     if *parser.peek() == Tok::End {
         return Err(parser.fail("no expression found in input"));
     }
@@ -35,11 +34,15 @@ pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
     }
 }
 
+mod labels;
+
 pub(super) struct Parser<'a> {
     pub(super) text: &'a str,
     tokens: Vec<Token>,
     at: usize,
     depth: usize,
+    /// Selectors here only narrow what is looked up by other means, and may match anything.
+    narrowing: bool,
 }
 
 impl Parser<'_> {
@@ -117,9 +120,9 @@ impl Parser<'_> {
     fn binary_op(&self) -> Option<BinOp> {
         use BinOp::*;
         match self.peek() {
-            Tok::Op(op) => {
-                [Add, Sub, Mul, Div, Mod, Pow, Eq, Ne, Gt, Lt, Ge, Le].into_iter().find(|b| b.text() == *op)
-            }
+            Tok::Op(op) => [Add, Sub, Mul, Div, Mod, Pow, Eq, Ne, Gt, Lt, Ge, Le, TrimAbove, TrimBelow]
+                .into_iter()
+                .find(|b| b.text() == *op),
             Tok::Ident(w) => [And, Or, Unless, Atan2].into_iter().find(|b| w.eq_ignore_ascii_case(b.text())),
             _ => None,
         }
@@ -228,7 +231,7 @@ impl Parser<'_> {
                 return Err(self.fail(format!("unknown function with name {name:?}")));
             };
             self.next();
-            let args = self.args()?;
+            let args = self.args(signature.name == "info")?;
             return Ok(Kind::Call { signature, args });
         }
         if self.binary_op().is_some() {
@@ -238,7 +241,8 @@ impl Parser<'_> {
         self.selector(Some(name))
     }
 
-    fn args(&mut self) -> Result<Vec<Expr>, ParseError> {
+    /// `narrowing`: all arguments but the first are selectors that narrow.
+    fn args(&mut self, narrowing: bool) -> Result<Vec<Expr>, ParseError> {
         self.expect("(", "in function call")?;
         let mut args = Vec::new();
         while !self.eat(")") {
@@ -248,7 +252,10 @@ impl Parser<'_> {
                     return Err(self.fail("trailing commas not allowed in function call args"));
                 }
             }
-            args.push(self.expr(0)?);
+            let before = std::mem::replace(&mut self.narrowing, narrowing && !args.is_empty());
+            let arg = self.expr(0);
+            self.narrowing = before;
+            args.push(arg?);
         }
         Ok(args)
     }
@@ -257,7 +264,7 @@ impl Parser<'_> {
         let start = self.start();
         self.next();
         let mut grouping = self.grouping()?;
-        let mut args = self.args()?.into_iter();
+        let mut args = self.args(false)?.into_iter();
         if grouping.is_none() {
             grouping = self.grouping()?;
         }
@@ -281,161 +288,6 @@ impl Parser<'_> {
                 Err(ParseError::at(self.text, start, text))
             }
         }
-    }
-
-    fn grouping(&mut self) -> Result<Option<Grouping>, ParseError> {
-        let without = self.is_word("without");
-        if !without && !self.is_word("by") {
-            return Ok(None);
-        }
-        self.next();
-        Ok(Some(Grouping { without, labels: self.label_list()? }))
-    }
-
-    fn label_list(&mut self) -> Result<Vec<String>, ParseError> {
-        self.expect("(", "in grouping opts")?;
-        let mut labels = Vec::new();
-        while !self.eat(")") {
-            match self.peek().clone() {
-                Tok::Ident(name) if !name.contains(':') => labels.push(name),
-                Tok::Str(name) if !name.is_empty() => labels.push(name),
-                Tok::Number(_) if self.raw().starts_with(|c: char| c.is_ascii_alphabetic()) => {
-                    labels.push(self.raw().to_owned());
-                }
-                _ => return Err(self.unexpected("in grouping opts, expected label")),
-            }
-            self.next();
-            if !self.is(")") {
-                self.expect(",", "in grouping opts")?;
-            }
-        }
-        Ok(labels)
-    }
-
-    fn matching(&mut self) -> Result<Matching, ParseError> {
-        let mut m = Matching::default();
-        if self.is_word("on") || self.is_word("ignoring") {
-            m.on = self.is_word("on");
-            m.given = true;
-            self.next();
-            m.labels = self.label_list()?;
-        }
-        for (word, cardinality) in
-            [("group_left", Cardinality::ManyToOne), ("group_right", Cardinality::OneToMany)]
-        {
-            if self.is_word(word) {
-                if !m.given {
-                    return Err(self.unexpected(""));
-                }
-                self.next();
-                m.cardinality = cardinality;
-                if self.is("(") {
-                    m.include = self.label_list()?;
-                }
-            }
-        }
-        while let Some(word @ ("fill" | "fill_left" | "fill_right")) =
-            self.word().map(str::to_ascii_lowercase).as_deref()
-        {
-            if !matches!(self.peek_second(), Tok::Op("(")) {
-                break;
-            }
-            self.next();
-            self.next();
-            let negative = self.eat("-");
-            if !negative {
-                self.eat("+");
-            }
-            let value = match self.next() {
-                Tok::Number(n) => n,
-                Tok::Duration(ms) => ms as f64 / 1000.0,
-                _ => return Err(self.fail("number expected for fill value")),
-            };
-            self.expect(")", "in fill modifier")?;
-            let value = Some(if negative { -value } else { value });
-            if word != "fill_right" {
-                m.fill_left = value;
-            }
-            if word != "fill_left" {
-                m.fill_right = value;
-            }
-            m.given = true;
-        }
-        Ok(m)
-    }
-
-    fn selector(&mut self, name: Option<String>) -> Result<Kind, ParseError> {
-        let start = self.start();
-        let mut matchers = Vec::new();
-        let named_outside = name.is_some();
-        if let Some(name) = name {
-            matchers.push(Matcher::equal(NAME, name));
-        }
-        if self.eat("{") {
-            let mut inside: Vec<Matcher> = Vec::new();
-            while !self.eat("}") {
-                let matcher = self.matcher()?;
-                if matcher.name == NAME && named_outside {
-                    let message = format!(
-                        "metric name must not be set twice: {:?} or {:?}",
-                        matchers[0].value, matcher.value
-                    );
-                    return Err(ParseError::at(self.text, start, message));
-                }
-                inside.push(matcher);
-                if !self.is("}") {
-                    self.expect(",", "in label matching")?;
-                }
-            }
-            matchers.extend(inside);
-        }
-        if matchers.iter().all(|m| m.matches("")) {
-            let message = "vector selector must contain at least one non-empty matcher";
-            return Err(ParseError::at(self.text, start, message));
-        }
-        Ok(Kind::Selector(Box::new(Selector {
-            matchers,
-            range: None,
-            time: TimeShift::default(),
-            edge: Edge::default(),
-        })))
-    }
-
-    fn matcher(&mut self) -> Result<Matcher, ParseError> {
-        let name = match self.peek().clone() {
-            Tok::Ident(name) => name,
-            Tok::Str(name) => {
-                self.next();
-                // A quoted string alone is the metric's name.
-                if self.is(",") || self.is("}") {
-                    return Ok(Matcher::equal(NAME, name));
-                }
-                return self.matcher_tail(name);
-            }
-            Tok::Number(_) if self.raw().starts_with(|c: char| c.is_ascii_alphabetic()) => {
-                self.raw().to_owned()
-            }
-            _ => return Err(self.unexpected("in label matching, expected identifier or \"}\"")),
-        };
-        self.next();
-        self.matcher_tail(name)
-    }
-
-    fn matcher_tail(&mut self, name: String) -> Result<Matcher, ParseError> {
-        let op = match self.peek() {
-            Tok::Op("=") => Op::Equal,
-            Tok::Op("!=") => Op::NotEqual,
-            Tok::Op("=~") => Op::Match,
-            Tok::Op("!~") => Op::NotMatch,
-            _ => return Err(self.unexpected("in label matching, expected label matching operator")),
-        };
-        self.next();
-        let Tok::Str(value) = self.peek().clone() else {
-            return Err(self.unexpected("in label matching, expected string"));
-        };
-        let matcher = Matcher::new(name, op, value).map_err(|m| self.fail(m))?;
-        self.next();
-        Ok(matcher)
     }
 
     /// `[5m]`, `[1h:5m]`, `offset 5m`, `@ 10`, `anchored`, `smoothed`.

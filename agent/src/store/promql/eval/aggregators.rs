@@ -1,7 +1,8 @@
 //! Reduces the values of one group at one step to one. Pure.
 use crate::store::promql::ast::AggOp;
-use crate::store::promql::histogram::{Hint, Histogram};
-use crate::store::promql::math::{Mean, Sum, quantile, variance};
+use crate::store::promql::histogram::Histogram;
+use crate::store::promql::histogram_total;
+use crate::store::promql::math::{Sum, average, quantile, variance};
 use crate::store::promql::value::Sample;
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -55,39 +56,16 @@ pub(super) fn reduce(op: AggOp, floats: &mut [f64], histograms: &[&Arc<Histogram
     Reduced { ignored_histograms, ..Reduced::float(value) }
 }
 
-fn average(floats: &[f64]) -> f64 {
-    let mut sum = Sum::default();
-    for (i, v) in floats.iter().enumerate() {
-        let before = sum;
-        sum.add(*v);
-        if sum.overflowed() {
-            let mut mean = Mean::start(before, i);
-            floats[i..].iter().for_each(|v| mean.add(*v));
-            return mean.value();
-        }
-    }
-    sum.divided(floats.len() as f64)
-}
-
 fn total(list: &[&Arc<Histogram>], average: bool) -> Reduced {
-    let mut out = Reduced::default();
-    let mut sum = list[0].as_ref().clone();
-    let has = |hint| list.iter().any(|h| h.hint == hint);
-    out.hints_collided = has(Hint::Reset) && has(Hint::NotReset);
-    for h in &list[1..] {
-        match sum.add(h) {
-            Ok((next, merged)) => {
-                sum = next;
-                out.bounds_reconciled |= merged.bounds_reconciled;
-            }
-            Err(_) => {
-                out.incompatible = true;
-                return out;
-            }
-        }
+    match histogram_total::total(list, average) {
+        Ok((h, merged)) => Reduced {
+            value: Sample::histogram(h),
+            hints_collided: merged.hints_collided,
+            bounds_reconciled: merged.bounds_reconciled,
+            ..Reduced::default()
+        },
+        Err(_) => Reduced { incompatible: true, ..Reduced::default() },
     }
-    out.value = Sample::histogram(if average { sum.divided(list.len() as f64) } else { sum });
-    out
 }
 
 /// The order in which `topk` (or `bottomk`) takes values; NaN comes last.

@@ -3,6 +3,7 @@ use super::{Evaluator, exec};
 use crate::store::metrics::labels::{Labels, NAME};
 use crate::store::promql::ast::{BinOp, Binary, Cardinality, Expr, Matching};
 use crate::store::promql::error::Error;
+use crate::store::promql::trim::Keep;
 use crate::store::promql::value::{Grid, Sample, Series, Value};
 use std::collections::HashMap;
 
@@ -188,6 +189,7 @@ impl Evaluator<'_> {
     pub(super) fn combine(&mut self, at: &Expr, op: BinOp, l: &Sample, r: &Sample) -> Outcome {
         match (l, r) {
             (Sample::Float(l), Sample::Float(r)) if op.compares() => Outcome::Kept(compares(op, *l, *r)),
+            (Sample::Float(_), Sample::Float(_)) if op.trims() => self.incompatible(at, op, "float", "float"),
             (Sample::Float(l), Sample::Float(r)) => Outcome::Value(Sample::Float(arithmetic(op, *l, *r))),
             (Sample::Float(f), Sample::Histogram(h)) => match op {
                 BinOp::Mul => Outcome::Value(Sample::histogram(h.scaled(*f))),
@@ -196,6 +198,8 @@ impl Evaluator<'_> {
             (Sample::Histogram(h), Sample::Float(f)) => match op {
                 BinOp::Mul => Outcome::Value(Sample::histogram(h.scaled(*f))),
                 BinOp::Div => Outcome::Value(Sample::histogram(h.divided(*f))),
+                BinOp::TrimAbove => Outcome::Value(Sample::histogram(h.trimmed(Keep::Below, *f))),
+                BinOp::TrimBelow => Outcome::Value(Sample::histogram(h.trimmed(Keep::Above, *f))),
                 _ => self.incompatible(at, op, "histogram", "float"),
             },
             (Sample::Histogram(l), Sample::Histogram(r)) => {
@@ -325,7 +329,7 @@ fn duplicate(a: &Labels, b: &Labels, m: &Matching, swapped: bool) -> String {
 
 /// The result of arithmetic is no longer the metric that its name says.
 pub(super) fn drops_name(op: BinOp) -> bool {
-    !op.compares() && !op.is_set()
+    !op.compares() && !op.is_set() && !op.trims()
 }
 
 fn scalars(op: BinOp, l: f64, r: f64) -> f64 {

@@ -4,6 +4,7 @@ use super::{Evaluator, exec};
 use crate::store::promql::ast::{Edge, Expr, Kind};
 use crate::store::promql::error::Error;
 use crate::store::promql::histogram::{Hint, Histogram};
+use crate::store::promql::histogram_total;
 use crate::store::promql::value::{Grid, RangeShape, Sample, Samples, Series, Value};
 use std::sync::Arc;
 
@@ -271,30 +272,17 @@ impl Evaluator<'_> {
         list: &[&Arc<Histogram>],
         average: bool,
     ) -> Sample {
-        let mut total = (*list[0]).as_ref().clone();
-        let (mut reset, mut not_reset) = (false, false);
-        for h in list {
-            reset |= h.hint == Hint::Reset;
-            not_reset |= h.hint == Hint::NotReset;
+        let Ok((total, merged)) = histogram_total::total(list, average) else {
+            self.warn_mixed_schemas(at, metric);
+            return Sample::Absent;
+        };
+        if merged.bounds_reconciled {
+            self.info(at, "mismatched custom buckets were reconciled during aggregation");
         }
-        for h in &list[1..] {
-            match total.add(h) {
-                Ok((sum, merged)) => {
-                    total = sum;
-                    if merged.bounds_reconciled {
-                        self.info(at, "mismatched custom buckets were reconciled during aggregation");
-                    }
-                }
-                Err(_) => {
-                    self.warn_mixed_schemas(at, metric);
-                    return Sample::Absent;
-                }
-            }
-        }
-        if reset && not_reset {
+        if merged.hints_collided {
             self.warn(at, "conflicting counter resets during histogram aggregation");
         }
-        Sample::histogram(if average { total.divided(list.len() as f64) } else { total })
+        Sample::histogram(total)
     }
 
     pub(super) fn warn_mixed_schemas(&mut self, at: &Expr, metric: &str) {

@@ -3,6 +3,7 @@ use super::Evaluator;
 use crate::store::metrics::labels::Labels;
 use crate::store::promql::ast::{Edge, Expr, Kind, Selector, Subquery};
 use crate::store::promql::error::{Error, exec};
+use crate::store::promql::histogram::{Hint, Histogram};
 use crate::store::promql::value::{Found, Grid, Hints, RangeSeries, RangeShape, Sample, Samples, Value};
 
 impl Evaluator<'_> {
@@ -103,7 +104,7 @@ impl Evaluator<'_> {
         for s in series {
             let mut samples = Samples::default();
             for (i, v) in s.values.into_iter().enumerate() {
-                samples.push(inner.time(i), v);
+                samples.push(inner.time(i), without_hint(v));
             }
             self.touch(samples.times.len())?;
             if !samples.times.is_empty() {
@@ -111,5 +112,15 @@ impl Evaluator<'_> {
             }
         }
         Ok((shape, out))
+    }
+}
+
+/// What a storage knows of resets holds from each sample to the next one; a subquery leaves samples out.
+fn without_hint(value: Sample) -> Sample {
+    match value {
+        Sample::Histogram(h) if matches!(h.hint, Hint::Reset | Hint::NotReset) => {
+            Sample::histogram(Histogram { hint: Hint::Unknown, ..h.as_ref().clone() })
+        }
+        other => other,
     }
 }
