@@ -35,11 +35,29 @@ pub(crate) fn dropped(kind: Kind, part: &str, reason: &'static str, records: u64
     tracing::info!(lane = kind.name(), part, reason, records, bytes, "dropped an old part of the store");
 }
 
-pub(crate) fn set_aside(kind: Kind, dir: &Path, error: &dyn std::fmt::Display) {
+/// A whole part, with so many records as its list names; 0 if the list cannot be read.
+pub(crate) fn set_aside(kind: Kind, dir: &Path, records: u64, error: &dyn std::fmt::Display) {
     counter!("sightline_store_parts_set_aside_total", "lane" => kind.name()).increment(1);
+    counter!("sightline_store_lost_records_total", "lane" => kind.name()).increment(records);
     tracing::error!(
-        lane = kind.name(), kept_as = %dir.display(), %error,
+        lane = kind.name(), kept_as = %dir.display(), records, %error,
         "a part of the store cannot be read and was set aside; its records are missing from searches"
+    );
+}
+
+/// Segments of a part, with all their records.
+pub(crate) fn segments_lost(
+    kind: Kind,
+    dir: &Path,
+    segments: usize,
+    records: u64,
+    error: &dyn std::fmt::Display,
+) {
+    counter!("sightline_store_segments_set_aside_total", "lane" => kind.name()).increment(segments as u64);
+    counter!("sightline_store_lost_records_total", "lane" => kind.name()).increment(records);
+    tracing::error!(
+        lane = kind.name(), kept_as = %dir.display(), segments, records, %error,
+        "damaged segments of the store were set aside; their records are lost, the rest of the part answers"
     );
 }
 

@@ -3,8 +3,11 @@
 //! The rest of the agent sees two exporters and [`EventStore`], whose five methods are all that another engine would
 //! have to offer.
 
+mod commit;
+mod damage;
 mod disk;
 mod happenings;
+mod keep;
 mod lane;
 mod part;
 pub(crate) mod record;
@@ -17,7 +20,8 @@ use std::sync::Arc;
 
 use tantivy::aggregation::agg_req::Aggregations;
 
-pub use lane::{Dropped, Lane, PartStats};
+pub use keep::Dropped;
+pub use lane::{Lane, PartStats};
 pub use schema::Kind;
 pub use search::{Found, Hit, Search, SearchError, Selection, Sort};
 

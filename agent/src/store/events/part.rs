@@ -32,6 +32,7 @@ pub(crate) struct Part {
     last_ms: AtomicI64,
     bytes: AtomicU64,
     documents: AtomicU64,
+    checked_ms: AtomicI64,
 }
 
 impl Part {
@@ -68,6 +69,7 @@ impl Part {
             last_ms: AtomicI64::new(i64::MIN),
             bytes: AtomicU64::new(0),
             documents: AtomicU64::new(0),
+            checked_ms: AtomicI64::new(i64::MIN),
         };
         part.refresh()?;
         Ok(part)
@@ -119,12 +121,13 @@ impl Part {
         self.name.split_once('.').map_or(&self.name, |(day, _)| day)
     }
 
-    /// Reads every file back against its checksum and names those that differ.
-    pub(crate) fn damaged(&self) -> Vec<PathBuf> {
-        match self.index.validate_checksum() {
-            Ok(damaged) => damaged.into_iter().collect(),
-            Err(error) => vec![PathBuf::from(error.to_string())],
-        }
+    /// When it was last read against its checksums, in milliseconds; `None` if it was not since it was opened.
+    pub(crate) fn checked(&self) -> Option<i64> {
+        Some(self.checked_ms.load(Ordering::Relaxed)).filter(|at| *at != i64::MIN)
+    }
+
+    pub(crate) fn set_checked(&self, now_ms: i64) {
+        self.checked_ms.store(now_ms, Ordering::Relaxed);
     }
 }
 

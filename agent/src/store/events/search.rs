@@ -215,7 +215,14 @@ impl Lane {
             found.searched += 1;
             let query = self.query_for(&search.selection, *first, *last);
             let query = self.continued(query, search);
-            match self.guarded(part, |searcher| top(searcher, &*query, &search.sort, wanted)) {
+            let slow = search.selection.budget.reads_records();
+            let found_here = self.guarded(part, |searcher| match search.sort {
+                Sort::Time { descending } if slow => {
+                    self.stepwise(searcher, &*query, (descending, wanted), (*first, *last))
+                }
+                _ => top(searcher, &*query, &search.sort, wanted),
+            });
+            match found_here {
                 Some(hits) => best.extend(hits.into_iter().map(|(key, address)| (key, number, address))),
                 None => found.failed += 1,
             }
@@ -232,6 +239,33 @@ impl Lane {
         }
         happenings::searched(self.kind, started.elapsed().as_secs_f64());
         found
+    }
+
+    /// The same as [`top`] by time, for a query that reads record by record: looks at ever longer spans from the end
+    /// that is wanted until there are enough.
+    fn stepwise(
+        &self,
+        searcher: &Searcher,
+        query: &dyn Query,
+        (descending, wanted): (bool, usize),
+        (first, last): (i64, i64),
+    ) -> tantivy::Result<Vec<(Key, DocAddress)>> {
+        let term = |ms| {
+            Term::from_field_date(self.fields.timestamp, tantivy::DateTime::from_timestamp_millis(clamp(ms)))
+        };
+        let mut hits = Vec::new();
+        let whole = last - first + 1;
+        let (mut done, mut span) = (0, (whole / 64).max(1000));
+        while done < whole && hits.len() < wanted {
+            let end = (done + span).min(whole);
+            let (from, to) =
+                if descending { (last + 1 - end, last + 1 - done) } else { (first + done, first + end) };
+            let range = RangeQuery::new(Bound::Included(term(from)), Bound::Excluded(term(to)));
+            let within = BooleanQuery::intersection(vec![Box::new(range), query.box_clone()]);
+            hits.extend(top(searcher, &within, &Sort::Time { descending }, wanted - hits.len())?);
+            (done, span) = (end, span * 4);
+        }
+        Ok(hits)
     }
 
     /// Narrows a query to what comes after the last hit of the page before.

@@ -218,6 +218,34 @@ fn pages_follow_each_other_without_gap_or_repetition() {
 }
 
 #[test]
+fn an_expression_over_text_finds_the_newest_first_as_any_query_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), &settings());
+    // Two hours, so that the look back from the newest takes several steps; every seventh fits.
+    let batch: Vec<Entry> = (0..720_i64)
+        .map(|n| {
+            let what = if n % 7 == 0 { "needle" } else { "straw" };
+            log(
+                n as u64 + 1,
+                &json!({"@timestamp": at(NOON + n * 10_000), "message": format!("a {what} here")}),
+            )
+        })
+        .collect();
+    store.logs().append(&batch);
+    for descending in [true, false] {
+        for limit in [1, 5, 60, 1000] {
+            let find = |text: &str| {
+                let selection = store.logs().select(&parse(text, Operator::Or).unwrap(), None, None).unwrap();
+                let search =
+                    Search { selection, limit, offset: 0, sort: Sort::Time { descending }, after: None };
+                store.logs().search(&search).value.into_iter().map(|hit| hit.id).collect::<Vec<_>>()
+            };
+            assert_eq!(find("message:/.*nee.le.*/"), find("needle"), "{limit} {descending}");
+        }
+    }
+}
+
+#[test]
 fn whole_days_expire_by_age_and_parts_by_size() {
     let dir = tempfile::tempdir().unwrap();
     let mut settings = settings();
@@ -266,6 +294,64 @@ fn a_part_that_cannot_be_read_is_set_aside_and_the_others_answer() {
     let store = open(dir.path(), &settings());
     assert_eq!(store.ids("*"), ["4"]);
     assert!(dir.path().join("logs/damaged-2025-11-24.000-0").is_dir());
+}
+
+#[test]
+fn a_flipped_bit_costs_its_segment_and_the_rest_of_the_part_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let store = open(dir.path(), &settings());
+        // Each commit is a segment; so few are not merged.
+        for n in 1..=4 {
+            store.logs().append(&[log(n, &json!({"message": format!("numbered {n}"), "n": n}))]);
+        }
+    }
+    let part = dir.path().join("logs/2025-11-24.000");
+    let files = || std::fs::read_dir(&part).unwrap().flatten().map(|entry| entry.path());
+    for kind in ["store", "fast", "idx", "term", "pos"] {
+        let copy = tempfile::tempdir().unwrap();
+        let target = copy.path().join("logs/2025-11-24.000");
+        std::fs::create_dir_all(&target).unwrap();
+        for file in files() {
+            std::fs::copy(&file, target.join(file.file_name().unwrap())).unwrap();
+        }
+        let hit = files().find(|f| f.extension().is_some_and(|e| e == kind)).unwrap();
+        let hit = target.join(hit.file_name().unwrap());
+        let mut bytes = std::fs::read(&hit).unwrap();
+        bytes[0] ^= 0x10;
+        std::fs::write(&hit, bytes).unwrap();
+
+        let store = open(copy.path(), &settings());
+        // Nobody has to run into it: each part is read against its checksums once a day.
+        store.logs().examine_next();
+        assert_eq!(store.ids("numbered").len(), 3, "{kind}: one record is lost, three are there");
+        assert_eq!(store.logs().damaged_parts(), 1, "{kind}");
+        store.logs().append(&[log(5, &json!({"message": "numbered 5"}))]);
+        store.logs().examine_next();
+        assert_eq!(store.ids("numbered").len(), 4, "{kind}");
+        assert_eq!(store.logs().damaged_parts(), 1, "{kind}: nothing more is found");
+        drop(store);
+        let store = open(copy.path(), &settings());
+        assert_eq!(store.ids("numbered").len(), 4, "{kind}: after opening again");
+    }
+}
+
+#[test]
+fn a_missing_file_costs_its_segment_at_open() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let store = open(dir.path(), &settings());
+        (1..=3).for_each(|n| drop(store.logs().append(&[log(n, &json!({"message": "here"}))])));
+    }
+    let part = dir.path().join("logs/2025-11-24.000");
+    let gone = std::fs::read_dir(&part).unwrap().flatten().map(|e| e.path());
+    let gone = gone.filter(|f| f.extension().is_some_and(|e| e == "fast")).next().unwrap();
+    std::fs::remove_file(gone).unwrap();
+    std::fs::write(part.join(".managed.json"), b"{").unwrap();
+    let store = open(dir.path(), &settings());
+    assert_eq!(store.ids("here").len(), 2);
+    assert_eq!(store.logs().append(&[log(4, &json!({"message": "here"}))]), [Verdict::Done]);
+    assert_eq!(store.ids("here").len(), 3);
 }
 
 #[test]

@@ -18,7 +18,7 @@ const MOST: usize = 20_000;
 const LARGE: usize = 256;
 /// How long the thread waits for company while a large batch is there.
 const QUIET: Duration = Duration::from_millis(15);
-/// Merges and retention are looked after this often.
+/// Merges, retention and checksums are looked after this often.
 const HOUSEKEEPING: Duration = Duration::from_secs(30);
 
 struct Job {
@@ -105,6 +105,7 @@ fn run(lane: &Lane, work: &Receiver<Job>) {
             looked = Instant::now();
             lane.expire();
             lane.refresh();
+            lane.examine_next();
         }
     }
 }

@@ -16,17 +16,23 @@ use tantivy::{BitSet, DocId, DocSet, Score, SegmentReader, TantivyError};
 pub struct Budget {
     until: Option<Instant>,
     spent: AtomicBool,
+    reads_records: AtomicBool,
 }
 
 impl Budget {
     /// Ends at `until`; never without one.
     pub fn until(until: Option<Instant>) -> Arc<Self> {
-        Arc::new(Budget { until, spent: AtomicBool::new(false) })
+        Arc::new(Budget { until, ..Budget::default() })
     }
 
     /// True if a scan ended early, so that the result is not complete.
     pub fn spent(&self) -> bool {
         self.spent.load(Ordering::Relaxed)
+    }
+
+    /// True if the query looks at stored records one by one, so that whoever wants few should not ask for all.
+    pub fn reads_records(&self) -> bool {
+        self.reads_records.load(Ordering::Relaxed)
     }
 
     /// Looks at the clock.
@@ -140,6 +146,7 @@ fn after(prefix: &[u8]) -> Option<Vec<u8>> {
 
 /// Every document whose stored source satisfies the matcher. Meant to be intersected with a query that narrows it.
 pub(crate) fn stored(source: Field, matcher: Matcher, budget: Arc<Budget>) -> DocPredicateQuery {
+    budget.reads_records.store(true, Ordering::Relaxed);
     let predicate = FunctionPredicate::from(move |reader: &SegmentReader| {
         let store = reader.get_store_reader(8)?;
         let (matcher, budget) = (Arc::clone(&matcher), Arc::clone(&budget));
