@@ -52,6 +52,8 @@ impl BackEnds {
         #[cfg(feature = "embedded")]
         let metrics = store::metrics::Store::open(&data.join("metrics"), &config.store.metrics)
             .context("the embedded store cannot be opened")?;
+        #[cfg(feature = "embedded")]
+        metrics.keep_free(config.store.min_free.0);
         // The store takes what is there at once: its commit is what makes batches.
         let embedded = pump::Settings::default();
 

@@ -18,4 +18,5 @@ mod remote_write;
 mod scrape;
 mod statsd_corpus;
 mod statsd_program;
+mod store_crash;
 mod support;

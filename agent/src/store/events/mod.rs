@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use tantivy::aggregation::agg_req::Aggregations;
 
+pub(crate) use disk::free as free_disk;
 pub use keep::Dropped;
 pub use lane::{Lane, PartStats};
 pub use schema::Kind;

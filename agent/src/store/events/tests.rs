@@ -269,6 +269,24 @@ fn whole_days_expire_by_age_and_parts_by_size() {
 }
 
 #[test]
+fn the_defaults_keep_logs_for_30_days_and_spans_for_7() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), &settings());
+    for day in 0..40_i64 {
+        store.now.store(NOON + day * DAY, Ordering::Relaxed);
+        store.logs().append(&[log(day as u64 + 1, &json!({"message": "daily"}))]);
+        let span =
+            json!({"traceId": "0af7651916cd43dd8448eb211c80319c", "id": format!("{day:016x}"), "name": "x"});
+        store.events.spans.append(&[Entry { seq: day as u64 + 1, payload: Bytes::from(span.to_string()) }]);
+        store.logs().expire();
+        store.events.spans.expire();
+        // A day goes when all of it is too old, so that the oldest of it never is less than asked for.
+        assert_eq!(store.logs().totals().0, (day as u64 + 1).min(31), "day {day}");
+        assert_eq!(store.events.spans.totals().0, (day as u64 + 1).min(8), "day {day}");
+    }
+}
+
+#[test]
 fn everything_may_expire_and_writing_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path(), &settings());

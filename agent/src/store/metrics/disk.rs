@@ -1,6 +1,7 @@
 //! The files of the store: blocks by kind and time, opened whatever state they are in.
 use super::block::Block;
 use super::events;
+pub(crate) use crate::store::events::free_disk as free;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -22,7 +22,7 @@ pub(crate) fn damaged(what: &'static str, n: u64) {
     counter!("sightline_store_metric_damaged_total", "what" => what).increment(n);
 }
 
-/// Blocks that retention dropped, by reason: `age`, `size`.
+/// Blocks that retention dropped, by reason: `age`, `size`, `disk`.
 pub(crate) fn blocks_dropped(reason: &'static str, n: u64) {
     counter!("sightline_store_metric_blocks_dropped_total", "reason" => reason).increment(n);
 }

@@ -11,6 +11,7 @@ use crate::store::promql::Samples;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 const DAY: i64 = 86_400_000;
 
@@ -196,10 +197,37 @@ impl Store {
         for block in &gone {
             std::fs::remove_file(&block.path)?;
         }
+        gone.extend(self.make_room()?);
         if !gone.is_empty() {
             self.forget_series()?;
         }
         Ok(())
+    }
+
+    /// Drops samples for as long as the disk has too little room; the newest block stays.
+    fn make_room(&self) -> io::Result<Vec<Arc<Block>>> {
+        let floor = self.min_free.load(Ordering::Relaxed);
+        let mut gone = Vec::new();
+        while floor > 0 && super::disk::free(&self.dir).is_some_and(|free| free < floor) {
+            let block = {
+                let mut inner = self.inner.write();
+                if inner.raw.len() < 2 {
+                    break;
+                }
+                inner.raw.remove(0)
+            };
+            std::fs::remove_file(&block.path)?;
+            gone.push(block);
+        }
+        if !gone.is_empty() {
+            events::blocks_dropped("disk", gone.len() as u64);
+            tracing::warn!(
+                blocks = gone.len(),
+                floor,
+                "too little free disk: old samples were dropped; their roll-ups stay"
+            );
+        }
+        Ok(gone)
     }
 
     /// Series that neither the head nor any block knows.

@@ -14,6 +14,7 @@ use parking_lot::{Mutex, RwLock};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A store that cannot be opened at all: its folder cannot be made or read. Damage in it never is a reason.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +33,8 @@ pub struct Store {
     pub(super) maintenance: Mutex<()>,
     pub(super) exemplars: Mutex<Exemplars>,
     pub(super) metadata: RwLock<Metadata>,
+    /// Bytes of disk that stay free, whoever uses it.
+    pub(super) min_free: AtomicU64,
 }
 
 pub(super) struct Inner {
@@ -105,6 +108,7 @@ impl Store {
             maintenance: Mutex::new(()),
             exemplars: Mutex::new(Exemplars::new(settings.max_exemplars)),
             metadata: RwLock::new(Metadata::default()),
+            min_free: AtomicU64::new(0),
         }))
     }
 
@@ -185,6 +189,11 @@ impl Store {
     pub fn exemplar(&self, name: &str, labels: &[(&str, &str)], exemplar: Exemplar) {
         let series = Labels::new(labels.iter().copied().chain([(super::labels::NAME, name)]));
         self.exemplars.lock().add(series, exemplar);
+    }
+
+    /// With less free disk than `bytes`, blocks are dropped, oldest first, but for the newest. Default: 0, never.
+    pub fn keep_free(&self, bytes: u64) {
+        self.min_free.store(bytes, Ordering::Relaxed);
     }
 
     pub fn settings(&self) -> &Settings {

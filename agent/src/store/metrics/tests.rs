@@ -204,6 +204,35 @@ fn retention_by_age_and_by_size() {
 }
 
 #[test]
+fn the_defaults_keep_samples_for_15_days_and_roll_ups_for_400() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings { interval: Span::secs(2 * 86_400), ..Settings::default() };
+    let store = Store::open(dir.path(), &settings).unwrap();
+    let now = T0 + 430 * DAY;
+    fill(&store, T0, now, 2 * DAY);
+    let inner = store.inner.read();
+    let (raw, rollups) = (inner.raw.first().unwrap().start, inner.rollups.first().unwrap().start);
+    // Blocks go whole: of a day for samples, of up to 16 days for roll-ups.
+    assert!((now - 18 * DAY..=now - 13 * DAY).contains(&raw), "{} days", (now - raw) / DAY);
+    assert!((now - 418 * DAY..=now - 398 * DAY).contains(&rollups), "{} days", (now - rollups) / DAY);
+}
+
+#[test]
+fn without_free_disk_old_samples_go_and_roll_ups_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    fill(&store, T0, T0 + 9 * HOUR, 300_000);
+    let blocks = |store: &Store| (store.inner.read().raw.len(), store.inner.read().rollups.len());
+    assert_eq!(blocks(&store), (4, 4));
+    store.keep_free(u64::MAX);
+    store.maintain(T0 + 9 * HOUR).unwrap();
+    assert_eq!(blocks(&store), (1, 4));
+    assert!(!read(&store, 0, T0, T0 + HOUR).floats.is_empty(), "the roll-ups answer");
+    round(&store, T0 + 9 * HOUR, &[1.0]);
+    assert_eq!(read(&store, 0, T0 + 9 * HOUR, T0 + 9 * HOUR).floats, [1.0], "and sampling goes on");
+}
+
+#[test]
 fn new_series_past_the_cap_are_dropped_and_known_ones_are_not() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &Settings { max_series: 2, ..Settings::default() }).unwrap();
