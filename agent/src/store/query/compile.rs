@@ -3,7 +3,6 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use regex::Regex;
 use tantivy::Term;
 use tantivy::query::{
     AllQuery, BooleanQuery, EmptyQuery, ExistsQuery, Occur, PhraseQuery, Query, RangeQuery, TermQuery,
@@ -12,6 +11,8 @@ use tantivy::schema::{Field, IndexRecordOption};
 
 use sightline_instrument::wire::field;
 
+use super::number::Number;
+use super::pattern::{anchored, literal_start, needed_words, wildcard_to_regex};
 use super::scan::{Budget, Matcher, TermScan, stored};
 use super::{Node, QueryError};
 use crate::store::events::record::lookup_str;
@@ -307,58 +308,6 @@ impl Scope<'_> {
     }
 }
 
-/// A number in the type under which the index has it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Number {
-    Whole(i64),
-    Large(u64),
-    Fraction(f64),
-}
-
-impl Number {
-    fn parse(text: &str) -> Option<Self> {
-        if let Ok(n) = text.parse() {
-            return Some(Number::Whole(n));
-        }
-        if let Ok(n) = text.parse() {
-            return Some(Number::Large(n));
-        }
-        let n: f64 = text.parse().ok().filter(|n: &f64| n.is_finite())?;
-        Some(if n.fract() == 0.0 && n.abs() < 9e15 { Number::Whole(n as i64) } else { Number::Fraction(n) })
-    }
-
-    fn append(self, term: &mut Term) {
-        match self {
-            Number::Whole(n) => term.append_type_and_fast_value(n),
-            Number::Large(n) => term.append_type_and_fast_value(n),
-            Number::Fraction(n) => term.append_type_and_fast_value(n),
-        }
-    }
-
-    fn as_f64(self) -> f64 {
-        match self {
-            Number::Whole(n) => n as f64,
-            Number::Large(n) => n as f64,
-            Number::Fraction(n) => n,
-        }
-    }
-
-    /// The engine takes both ends of a range in one type.
-    fn same_type(from: Bound<Number>, to: Bound<Number>) -> (Bound<Number>, Bound<Number>) {
-        let kind = |bound: &Bound<Number>| match bound {
-            Bound::Included(n) | Bound::Excluded(n) => Some(std::mem::discriminant(n)),
-            Bound::Unbounded => None,
-        };
-        match (kind(&from), kind(&to)) {
-            (Some(a), Some(b)) if a != b => {
-                let fraction = |n: Number| Number::Fraction(n.as_f64());
-                (from.map(fraction), to.map(fraction))
-            }
-            _ => (from, to),
-        }
-    }
-}
-
 /// All clauses; only negative ones are taken from everything.
 pub(crate) fn joined(mut clauses: Vec<(Occur, Boxed)>) -> Boxed {
     if clauses.len() == 1
@@ -403,96 +352,4 @@ fn not_a_date(text: &str) -> QueryError {
             "`{text}` is not a time: write 2026-11-24T10:00:00Z, 2026-11-24, now-15m or milliseconds since 1970"
         ),
     )
-}
-
-fn anchored(pattern: &str, person: bool) -> Result<Regex, QueryError> {
-    regex::RegexBuilder::new(&format!("^(?:{pattern})$"))
-        .dot_matches_new_line(true)
-        .size_limit(1 << 20)
-        .build()
-        .map_err(|error| {
-            let reason = error.to_string();
-            let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            let what = if person { "regular expression" } else { "wildcard" };
-            QueryError::new(0, format!("the {what} `{pattern}` cannot be read: {reason}"))
-        })
-}
-
-fn wildcard_to_regex(pattern: &str) -> String {
-    let mut out = String::with_capacity(pattern.len() + 8);
-    let mut chars = pattern.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '*' => out.push_str(".*"),
-            '?' => out.push('.'),
-            '\\' => out.push_str(&regex::escape(&chars.next().unwrap_or('\\').to_string())),
-            c => out.push_str(&regex::escape(&c.to_string())),
-        }
-    }
-    out
-}
-
-/// What every match of a wildcard begins with.
-fn literal_start(pattern: &str) -> String {
-    let mut out = String::new();
-    let mut chars = pattern.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '*' | '?' => break,
-            '\\' => out.extend(chars.next()),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// Whole words that any match of a regular expression contains: runs of word characters with a literal separator on
-/// both sides. An expression with alternatives, groups or classes yields none, which is slower but never wrong.
-fn needed_words(pattern: &str) -> Vec<String> {
-    if pattern.contains(['|', '(', '[', '{', '?', '\\']) {
-        return Vec::new();
-    }
-    let chars: Vec<char> = pattern.chars().collect();
-    let separator = |c: Option<&char>| {
-        c.is_some_and(|c| !c.is_alphanumeric() && !matches!(c, '.' | '*' | '+' | '^' | '$'))
-    };
-    let mut found = Vec::new();
-    let mut at = 0;
-    while at < chars.len() {
-        if !chars[at].is_alphanumeric() {
-            at += 1;
-            continue;
-        }
-        let start = at;
-        while at < chars.len() && chars[at].is_alphanumeric() {
-            at += 1;
-        }
-        // A separator followed by a repetition may be absent.
-        let repeated = matches!(chars.get(at + 1), Some('*'));
-        if start > 0 && separator(chars.get(start - 1)) && separator(chars.get(at)) && !repeated {
-            found.push(chars[start..at].iter().collect::<String>().to_lowercase());
-        }
-    }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{literal_start, needed_words, wildcard_to_regex};
-
-    #[test]
-    fn a_regular_expression_is_narrowed_only_by_words_it_cannot_match_without() {
-        assert_eq!(needed_words(r#".*"Method":"POST".*"#), ["method", "post"]);
-        assert_eq!(needed_words("time.*out"), Vec::<String>::new());
-        assert_eq!(needed_words("GET|POST"), Vec::<String>::new());
-        assert_eq!(needed_words(r".*\sPOST\s.*"), Vec::<String>::new());
-        assert_eq!(needed_words(".* abc-*def .*"), Vec::<String>::new());
-        assert_eq!(needed_words(".* abc .*"), ["abc"]);
-    }
-
-    #[test]
-    fn wildcards_keep_escaped_stars() {
-        assert_eq!(wildcard_to_regex(r"a\*b*c?"), r"a\*b.*c.");
-        assert_eq!(literal_start(r"a\*b*c?"), "a*b");
-    }
 }

@@ -7,7 +7,9 @@
 pub mod compile;
 pub(crate) mod dates;
 mod lex;
+mod number;
 pub mod parse;
+mod pattern;
 pub mod scan;
 
 use std::ops::Bound;
