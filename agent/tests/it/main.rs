@@ -19,4 +19,5 @@ mod scrape;
 mod statsd_corpus;
 mod statsd_program;
 mod store_crash;
+mod store_user;
 mod support;

@@ -151,6 +151,16 @@ async fn nothing_acknowledged_is_missing_or_doubled_after_ten_kills_of_the_agent
         let lost: Vec<_> = shown.iter().filter(|(time, value)| kept.get(*time) != Some(value)).collect();
         assert!(lost.is_empty(), "samples that were there before kill {kill} are not: {lost:?}");
         if kill == KILLS {
+            println!(
+                "{} logs and {} spans acknowledged, {} samples shown; slowest start {slowest:?}",
+                logs.acked.len(),
+                spans.acked.len(),
+                shown.len()
+            );
+            let text = get_text(&ports.url("/metrics")).await.unwrap();
+            let damage =
+                |l: &&str| l.starts_with("sightline_store_parts_set_aside_total") && !l.ends_with(" 0");
+            assert_eq!(text.lines().find(damage), None, "a kill damages nothing");
             break;
         }
 
@@ -169,7 +179,11 @@ async fn nothing_acknowledged_is_missing_or_doubled_after_ten_kills_of_the_agent
             let now = samples(&ports).await?;
             let fresh = now.values().any(|v| *v == (kill + 1).to_string());
             let enough = acks.load(Ordering::Relaxed) > 10 + kill * 7;
-            if fresh && enough { Ok(shown = now) } else { Err(format!("{now:?}")) }
+            if !fresh || !enough {
+                return Err(format!("{now:?}"));
+            }
+            shown = now;
+            Ok(())
         })
         .await;
         agent.signal("-KILL");
@@ -181,14 +195,4 @@ async fn nothing_acknowledged_is_missing_or_doubled_after_ten_kills_of_the_agent
             all.unsure.extend(round.unsure);
         }
     }
-    let parts: Value = get_json(&ports.url("/api/store/stats")).await.unwrap();
-    println!(
-        "{} logs and {} spans acknowledged, {} samples shown; slowest start {slowest:?}; {parts}",
-        logs.acked.len(),
-        spans.acked.len(),
-        shown.len()
-    );
-    let text = get_text(&ports.url("/metrics")).await.unwrap();
-    let damage = |l: &&str| l.starts_with("sightline_store_parts_set_aside_total") && !l.ends_with(" 0");
-    assert_eq!(text.lines().find(damage), None, "a kill damages nothing");
 }

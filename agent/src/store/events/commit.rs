@@ -242,6 +242,8 @@ impl Lane {
         let writer = part.index.writer_with_options(options)?;
         let mut merging = LogMergePolicy::default();
         merging.set_max_docs_before_merge(2_000_000);
+        // Two commits a second of a few records each must not merge thousands of old records every time.
+        merging.set_min_layer_size(500);
         writer.set_merge_policy(Box::new(merging));
         Ok(writer)
     }

@@ -362,8 +362,8 @@ fn a_missing_file_costs_its_segment_at_open() {
         (1..=3).for_each(|n| drop(store.logs().append(&[log(n, &json!({"message": "here"}))])));
     }
     let part = dir.path().join("logs/2025-11-24.000");
-    let gone = std::fs::read_dir(&part).unwrap().flatten().map(|e| e.path());
-    let gone = gone.filter(|f| f.extension().is_some_and(|e| e == "fast")).next().unwrap();
+    let mut gone = std::fs::read_dir(&part).unwrap().flatten().map(|e| e.path());
+    let gone = gone.find(|f| f.extension().is_some_and(|e| e == "fast")).unwrap();
     std::fs::remove_file(gone).unwrap();
     std::fs::write(part.join(".managed.json"), b"{").unwrap();
     let store = open(dir.path(), &settings());
