@@ -247,6 +247,9 @@ describe('the page', { concurrency: false }, () => {
   test('the agent shows its ledger', async () => {
     const page = await open('/agent');
     await page.locator('tbody tr', { hasText: 'spans' }).first().waitFor();
+    for (const heading of ['Ledger', 'Store and limits', 'Worst offenders']) await page.getByRole('heading', { name: heading }).waitFor();
+    await page.locator('tbody tr', { hasText: 'instrument_timing_seconds' }).first().waitFor();
+    assert.match(await page.locator('tbody tr', { hasText: 'paging' }).textContent(), /not configured/);
     await picture(page, 'agent');
     await close(page);
   });

@@ -17,14 +17,14 @@ async function load(signal) {
   const s = step(length);
   // 503 is an answer here: it says what is not ready.
   const ready = await (await fetch('/-/ready', { signal })).json();
-  const [own, stats, tsdb, rates, pages] = await Promise.all([
+  const [own, stats, top, rates, pages] = await Promise.all([
     query('{__name__=~"sightline_.+"}', undefined, signal),
     maybe(getJson('/api/store/stats', signal)),
-    maybe(getJson('/api/v1/status/tsdb', signal)),
+    maybe(getJson('/api/v1/sightline/top?n=10', signal)),
     queryRange(`sum by (lane) (rate(sightline_received_total[${rateWindow(s)}]))`, from, to, s, signal),
     maybe(query('sum by (integration) (alertmanager_notifications_total)', undefined, signal)),
   ]);
-  return { ready, own, stats, tsdb: tsdb?.data, rates, pages, from, to };
+  return { ready, own, stats, top, rates, pages, from, to };
 }
 
 export function Agent({ every, stamp, params }) {
@@ -32,7 +32,7 @@ export function Agent({ every, stamp, params }) {
   return html`<h1>Agent</h1><${State} ...${state}><${Facts} ...${state.data} /><//>`;
 }
 
-function Facts({ ready, own, stats, tsdb, rates, pages, from, to }) {
+function Facts({ ready, own, stats, top, rates, pages, from, to }) {
   const all = (name, labels = {}) => own.filter((one) => one.metric.__name__ === `sightline_${name}` && Object.entries(labels).every(([k, v]) => one.metric[k] === v));
   const sum = (name, labels) => all(name, labels).reduce((n, one) => n + one.value, 0);
   const one = (name, labels) => all(name, labels)[0]?.value;
@@ -56,7 +56,7 @@ function Facts({ ready, own, stats, tsdb, rates, pages, from, to }) {
     <h2>Received each second</h2>
     <${Chart} series=${rates.map(({ metric, points }) => ({ label: metric.lane, points }))} label="records received each second by lane" unit=${(v) => `${short(v)}/s`} height=${150} from=${from} to=${to} />
     <${Limits} stats=${stats} one=${one} />
-    <${Offenders} tsdb=${tsdb} />
+    <${Offenders} top=${top} />
     <details><summary>Every figure of the agent (${own.length})</summary><${Scroll} label="figures"><table class="rows"><tbody>${own.map(({ metric: { __name__: name, ...labels }, value }) => html`<tr><th scope="row">${name}</th>
       <td>${Object.entries(labels).map(([k, v]) => `${k}=${v}`).join(' ')}</td><td class="n">${name.includes('bytes') ? bytes(value) : name.includes('seconds') ? seconds(value) : short(value)}</td></tr>`)}</tbody></table><//></details>`;
 }
@@ -76,10 +76,13 @@ function Limits({ stats, one }) {
     <tbody>${rows.map((row) => html`<tr><th scope="row">${row.name}</th><td>${row.text}</td><td class="share">${row.most > 0 && html`<meter min="0" max="1" low="0.7" high="0.9" optimum="0" value=${Math.min(1, row.used / row.most)} aria-label=${`share of the bound of ${row.name}`}></meter>`}</td><td>${row.more}</td></tr>`)}</tbody></table><//>`;
 }
 
-/** Which names make the most series. */
-function Offenders({ tsdb }) {
-  const rows = (tsdb?.seriesCountByMetricName ?? []).map((row) => [row.name, row.value]);
-  if (!rows.length) return null;
-  return html`<h2>Most series</h2><${Scroll} label="names with the most series"><table class="rows"><thead><tr><th scope="col">Name</th><th scope="col" class="n">Series</th></tr></thead>
-    <tbody>${rows.slice(0, 15).map(([name, count]) => html`<tr><th scope="row">${name}</th><td class="n">${short(count)}</td></tr>`)}</tbody></table><//>`;
+/** The metrics with the most series, and how far the budget of series is used. */
+function Offenders({ top }) {
+  if (!top) return null;
+  const bars = [['series', top.series, top.series_limit, short], ['memory of series', top.bytes, top.bytes_limit, bytes]];
+  return html`<h2>Worst offenders</h2>
+    <p class="note">${bars.map(([name, used, most, format]) => html`<span>${name} ${format(used)} of ${format(most)} <meter min="0" max="1" low="0.7" high="0.9" optimum="0" value=${most ? Math.min(1, used / most) : 0} aria-label=${`share of the bound of ${name}`}></meter> </span>`)} at most ${short(top.series_per_metric_limit)} series a metric</p>
+    <${Scroll} label="metrics with the most series"><table class="rows"><thead><tr><th scope="col">Metric</th><th scope="col">Type</th><th scope="col" class="n">Series</th><th scope="col" class="n">Turned away</th><th scope="col" class="n">Samples/s</th><th scope="col">Values by label</th></tr></thead>
+      <tbody>${top.top.map((one) => html`<tr><th scope="row">${one.metric}</th><td>${one.type}</td><td class="n">${short(one.series)}</td><td class=${`n ${one.folded ? 'bad' : ''}`}>${short(one.folded)}</td><td class="n">${short(one.samples_per_second)}</td>
+        <td>${(one.labels ?? []).slice(0, 4).map((label) => `${label.label} ${label.values}`).join(', ')}</td></tr>`)}</tbody></table><//>`;
 }
