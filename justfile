@@ -33,9 +33,13 @@ bench-service *ARGS:
 bench-statsd *ARGS:
     cargo bench -p sightline-agent --bench load -- {{ARGS}}
 
-# logs and spans through the disk queue into a cheap back end
+# logs through the disk queue into a cheap back end
 bench-logs *ARGS:
     cargo bench -p sightline-agent --bench logs -- {{ARGS}}
+
+# spans through the disk queue into a cheap back end
+bench-spans *ARGS:
+    cargo bench -p sightline-agent --bench spans -- {{ARGS}}
 
 # the fault table: what is lost and doubled when back ends misbehave
 faults *ARGS:

@@ -1,8 +1,9 @@
 //! Throughput of the logs lane with its disk queue, into a cheap `_bulk`: records a second, processor seconds per
 //! million, peak memory.
 //!
-//! `cargo bench --bench logs -- [--records 1000000] [--rounds 3] [--delivery]`. By default the real agent takes
-//! 400-byte JSON lines over four TCP connections; `--delivery` leaves the receiver out and measures queue, pump
+//! `cargo bench --bench logs -- [--records 1000000] [--rounds 3] [--delivery] [--free]`. By default the real agent
+//! takes 400-byte JSON lines over four TCP connections, on a processor of its own; generator and back end have the
+//! other (`--free`: as the kernel likes). `--delivery` leaves the receiver out and measures queue, pump
 //! and exporter alone, in a process of their own.
 #![allow(
     clippy::unwrap_used,
@@ -20,7 +21,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use lane::sink::{Kind, Sink};
-use lane::{argument, flag, process};
+use lane::{agent, argument, flag, process};
 use sightline_agent::export::dead_letters::{self, DeadLetters};
 use sightline_agent::export::elasticsearch::{self, Elasticsearch};
 use sightline_agent::export::pump::Pump;
@@ -34,6 +35,11 @@ fn main() {
     if flag("child") {
         return delivery(argument("child", String::new()), argument("records", 1_000_000));
     }
+    // `cargo test --benches` only wants to know that it starts.
+    if flag("test") {
+        return;
+    }
+    agent::stand_aside();
     let (records, rounds) = (argument("records", 1_000_000u64), argument("rounds", 3));
     println!(
         "| round | records/s | CPU s per million | peak RSS MiB | of it anonymous at the end | requests |"
@@ -112,29 +118,12 @@ fn start_delivery(sink: &Sink, records: u64, dir: &std::path::Path) -> (std::pro
 }
 
 fn start_agent(sink: &Sink, dir: &std::path::Path) -> (std::process::Child, Option<String>) {
-    let port = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let (web, logs) = (port(), port());
-    let config = dir.join("sightline.yaml");
-    let text = format!(
-        "data_dir: {dir}/data\nweb: {{listen: '{web}'}}\nmetrics: {{udp: [], tcp: []}}\n\
-         logs: {{tcp: '{logs}', udp: ''}}\notlp: {{grpc: '', http: ''}}\nzipkin_receiver: {{listen: ''}}\n\
-         elasticsearch: {{urls: ['http://{sink}']}}\n",
-        dir = dir.display(),
-        sink = sink.address,
+    let input = agent::port();
+    let extra = format!(
+        "logs: {{tcp: {{listen: '{input}'}}, udp: {{listen: 'off'}}, http: {{listen: 'off'}}}}\nelasticsearch: {{urls: ['http://{}']}}",
+        sink.address
     );
-    std::fs::write(&config, text).unwrap();
-    let child = Command::new(env!("CARGO_BIN_EXE_sightline"))
-        .args(["run", "--config"])
-        .arg(&config)
-        .stdin(Stdio::null())
-        .spawn()
-        .unwrap();
-    let begun = Instant::now();
-    while TcpStream::connect(logs).is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "the agent does not listen on {logs}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    (child, Some(logs.to_string()))
+    (agent::start(dir, input, &extra), Some(input.to_string()))
 }
 
 /// The child of `--delivery`: four threads enqueue what a receiver would have made of the lines.

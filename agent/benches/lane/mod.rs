@@ -1,6 +1,7 @@
 //! What the throughput programs of the logs and spans lanes share: a cheap back end and the figures of a process.
 #![allow(dead_code, reason = "each program uses its part")]
 
+pub(crate) mod agent;
 pub(crate) mod child;
 pub(crate) mod process;
 pub(crate) mod sink;
