@@ -24,6 +24,7 @@ pub(super) struct Committer {
     /// The group in hand: kept until it is on disk, however often that fails.
     group: Vec<u8>,
     cursor: CursorFile,
+    end: CursorFile,
     cursor_sync_due: Instant,
     since_space_check: u64,
     segment_bytes: u64,
@@ -32,13 +33,14 @@ pub(super) struct Committer {
 }
 
 impl Committer {
-    pub(super) fn new(cursor: CursorFile, settings: &Settings, now: Instant) -> Self {
+    pub(super) fn new(cursor: CursorFile, end: CursorFile, settings: &Settings, now: Instant) -> Self {
         // Segments no larger than an eighth of the bound, so that the bound is not mostly waiting for removal.
         let segment_bytes = settings.segment_bytes.0.min(settings.max_bytes.0 / 8).max(1);
         Committer {
             active: None,
             group: Vec::new(),
             cursor,
+            end,
             cursor_sync_due: now,
             since_space_check: SPACE_EVERY,
             segment_bytes,
@@ -82,7 +84,8 @@ impl Queue {
                 return true;
             }
             let group_due = state.pending.since.map(|since| since + interval);
-            let enough = state.pending.bytes.len() >= self.settings.commit_bytes.as_usize();
+            let enough = state.pending.bytes.len() >= self.settings.commit_bytes.as_usize()
+                || (state.pending.awaited && group_due.is_some());
             let cursor_due = (state.acked > state.cursor_written).then_some(state.cursor_due);
             if enough || [group_due, cursor_due].into_iter().flatten().any(|due| due <= now) {
                 return false;
@@ -113,6 +116,7 @@ impl Queue {
             if committer.group.is_empty() {
                 std::mem::swap(&mut state.pending.bytes, &mut committer.group);
                 state.pending.since = None;
+                state.pending.awaited = false;
                 state.writing = committer.group.len() as u64;
                 state.group_end = state.next_seq;
             }
@@ -180,6 +184,9 @@ impl Queue {
 
     fn finish_group(&self, committer: &mut Committer, first_seq: u64, end_seq: u64) {
         let written = committer.group.len();
+        // Only a measure for what damage may cost later: a write that fails makes that less exact, no more.
+        let _ = committer.end.write(Cursor { seq: end_seq });
+        super::crash_point("end-written");
         let len = committer.active.as_ref().map_or(0, |(_, len)| *len);
         let mut state = self.state.lock();
         state.writing = 0;

@@ -1,19 +1,22 @@
-//! How far the consumer has come, as it is kept on disk: two slots written in turn, so that a torn write of
-//! one leaves the other.
+//! Sequence numbers as they are kept on disk, how far the consumer has come and where the records end: two slots
+//! written in turn, so that a torn write of one leaves the other.
 
 use std::io;
 
 use super::disk::{Blob, Disk};
 
-/// The name of the file.
+/// How far the consumer has come.
 pub(super) const NAME: &str = "cursor";
+/// Where the records on disk end. It is written after they are, so it promises nothing that was not kept, and what
+/// is missing before it is known to be lost.
+pub(super) const END: &str = "end";
 
 const SLOT: usize = 32;
 /// Slots lie a sector apart, so that no write can tear both.
 const STRIDE: u64 = 4096;
 const MAGIC: u32 = 0x5351_4331;
 
-/// Everything before `seq` is done.
+/// Everything before `seq` is done, or on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Cursor {
     pub(super) seq: u64,
@@ -26,10 +29,10 @@ pub(super) struct CursorFile {
 
 impl CursorFile {
     /// Opens or creates the file; `None` as the cursor if neither slot can be read.
-    pub(super) fn open(disk: &dyn Disk) -> io::Result<(Self, Option<Cursor>)> {
-        let file = match disk.open(NAME) {
+    pub(super) fn open(disk: &dyn Disk, name: &str) -> io::Result<(Self, Option<Cursor>)> {
+        let file = match disk.open(name) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => disk.create(NAME)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => disk.create(name)?,
             Err(error) => return Err(error),
         };
         let mut best: Option<(u64, Cursor)> = None;

@@ -182,6 +182,12 @@ impl Queue {
     /// Resolves when everything up to `ticket` can no longer be lost in a crash.
     pub fn durable(&self, ticket: Ticket) -> impl Future<Output = Result<(), Broken>> + Send + 'static {
         let mut durable = self.durable.subscribe();
+        let mut state = self.state.lock();
+        // Somebody waits for an answer: the group is written as soon as the disk has done with the one before it.
+        if ticket.0 > state.group_end && !std::mem::replace(&mut state.pending.awaited, true) {
+            self.work.notify_one();
+        }
+        drop(state);
         async move {
             let progress =
                 durable.wait_for(|p| p.end_seq >= ticket.0 || p.closed).await.map_err(|_| Broken)?;

@@ -5,7 +5,7 @@ use std::io;
 use std::time::{Instant, SystemTime};
 
 use super::commit::Committer;
-use super::cursor::CursorFile;
+use super::cursor::{self, CursorFile};
 use super::disk::Disk;
 use super::events::Events;
 use super::record::{Bounds, HEADER};
@@ -39,11 +39,13 @@ pub(super) fn open(
         .collect();
     found.sort_unstable_by_key(|(first, ..)| *first);
 
-    let (cursor_file, cursor) = CursorFile::open(disk)?;
+    let (cursor_file, cursor) = CursorFile::open(disk, cursor::NAME)?;
+    let (end_file, kept_end) = CursorFile::open(disk, cursor::END)?;
     if cursor.is_none() && !found.is_empty() {
         events.cursor_unreadable();
     }
     let first_kept = found.first().map_or(0, |(first, ..)| *first);
+    let known = cursor.is_some();
     let cursor = cursor.map_or(first_kept, |c| c.seq);
 
     let mut segments: VecDeque<Segment> = VecDeque::with_capacity(found.len());
@@ -54,13 +56,20 @@ pub(super) fn open(
         };
         segments.push_back(segment);
     }
-    let end = segments.back().map_or(0, |s| s.end_seq);
+    // What was kept and is missing at the very end leaves no gap between numbers to be counted by.
+    let kept_end = kept_end.map_or(0, |end| end.seq);
+    if let Some(last) = segments.back_mut() {
+        last.end_seq = last.end_seq.max(kept_end);
+    } else if known && kept_end > cursor {
+        events.lost("all segments", kept_end - cursor);
+    }
+    let end = segments.back().map_or(kept_end, |s| s.end_seq);
     let next_seq = end.max(cursor);
     // A cursor that lies before all that is left: what is missing between was counted when it was lost, or its
     // files were taken away by hand; either way there is nothing to wait for.
-    let acked = cursor.max(first_kept).min(next_seq);
+    let acked = if segments.is_empty() { next_seq } else { cursor.max(first_kept).min(next_seq) };
     // An empty last segment is begun anew under its own name.
-    if segments.back().is_some_and(|s| s.bytes == 0) {
+    if segments.back().is_some_and(|s| s.bytes == 0 && s.end_seq == s.first_seq) {
         segments.pop_back();
     }
 
@@ -70,7 +79,7 @@ pub(super) fn open(
         let age = now.duration_since(*modified).unwrap_or_default();
         state.mark(*first, instant.checked_sub(age).unwrap_or(instant));
     }
-    Ok((state, Committer::new(cursor_file, settings, instant)))
+    Ok((state, Committer::new(cursor_file, end_file, settings, instant)))
 }
 
 /// Measures the segment that was being written, and cuts an unfinished write from its end.

@@ -15,7 +15,8 @@ pub struct Settings {
     pub min_free: Bytes,
     /// A segment that has grown past this is closed and a new one begun.
     pub segment_bytes: Bytes,
-    /// The longest that a record waits for others to share its fsync.
+    /// The longest that a record waits for others to share its fsync. Records whose sender waits for the answer
+    /// (HTTP, gRPC) do not wait; they share it with what came while the disk was busy.
     pub commit_interval: Span,
     /// A group this large is written at once.
     pub commit_bytes: Bytes,
@@ -31,7 +32,7 @@ impl Default for Settings {
             min_free: Bytes(1 << 30),
             segment_bytes: Bytes(32 << 20),
             commit_interval: Span(std::time::Duration::from_millis(10)),
-            commit_bytes: Bytes(1 << 20),
+            commit_bytes: Bytes(512 << 10),
             fsync: true,
         }
     }

@@ -51,6 +51,8 @@ pub(super) struct Segment {
 pub(super) struct Pending {
     pub(super) bytes: Vec<u8>,
     pub(super) since: Option<Instant>,
+    /// Whether somebody waits for it to be on disk.
+    pub(super) awaited: bool,
 }
 
 impl State {

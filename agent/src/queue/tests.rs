@@ -177,10 +177,51 @@ async fn damage_costs_the_hit_records_and_is_counted() {
     want.remove(3);
     assert_eq!(drain(&queue), want);
     let books = ledger::lane("queue-damage").balance();
-    assert_eq!(books.recovered - before.recovered, 499);
-    assert_eq!(books.dropped - before.dropped, 1 + 5 + 150);
+    assert_eq!(books.recovered - before.recovered, 500);
+    assert_eq!(books.dropped - before.dropped, 1 + 5 + 150 + 1);
     put(&queue, 0, 1).await;
     assert_eq!(drain(&queue).last().unwrap(), "record number 000000");
+    close(&queue);
+}
+
+/// A queue whose last segment was cut or taken away had nothing behind the gap to count it by.
+#[tokio::test]
+async fn what_is_missing_at_the_very_end_is_counted_too() {
+    for (name, keep) in [("queue-tail-cut", Some(40 * 36 + 9)), ("queue-tail-gone", None)] {
+        let dir = tempfile::tempdir().unwrap();
+        let queue = open(dir.path(), name);
+        put(&queue, 0, 100).await;
+        put(&queue, 100, 200).await;
+        close(&queue);
+        drop(queue);
+        let before = ledger::lane(name).balance();
+        let files = segments(&dir.path().join(name));
+        match keep {
+            Some(bytes) => fs::File::options().write(true).open(&files[1]).unwrap().set_len(bytes).unwrap(),
+            None => fs::remove_file(&files[1]).unwrap(),
+        }
+        let queue = open(dir.path(), name);
+        let left = if keep.is_some() { 140 } else { 100 };
+        assert_eq!(drain(&queue), texts(0, left));
+        let books = ledger::lane(name).balance();
+        assert_eq!(books.recovered - before.recovered, 200);
+        assert_eq!(books.dropped - before.dropped, 200 - left);
+        put(&queue, 7, 8).await;
+        assert_eq!(drain(&queue), [texts(0, left), texts(7, 8)].concat());
+        close(&queue);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path(), "queue-all-gone");
+    put(&queue, 0, 100).await;
+    close(&queue);
+    drop(queue);
+    for file in segments(&dir.path().join("queue-all-gone")) {
+        fs::remove_file(file).unwrap();
+    }
+    let queue = open(dir.path(), "queue-all-gone");
+    assert_eq!((queue.depth().records, drain(&queue).len()), (0, 0));
+    put(&queue, 7, 8).await;
+    assert_eq!(drain(&queue), texts(7, 8));
     close(&queue);
 }
 

@@ -1,11 +1,15 @@
 //! Walks the records of one segment from a place to an end, stepping over damage.
 
+use std::collections::VecDeque;
 use std::io;
 
 use bytes::{Bytes, BytesMut};
 
 use super::disk::Blob;
 use super::record::{self, Bounds, Found, HEADER, Search};
+
+/// Pieces of memory that are remembered.
+const SPENT: usize = 4;
 
 pub(super) struct Walk {
     blob: Box<dyn Blob>,
@@ -14,6 +18,8 @@ pub(super) struct Walk {
     /// How much is read at once.
     chunk: usize,
     buf: Bytes,
+    /// What was read before: memory that is used again once nobody holds a record in it.
+    spent: VecDeque<Bytes>,
     /// Offset in the segment of the start of `buf`.
     start: u64,
     at: usize,
@@ -24,7 +30,7 @@ pub(super) type Step = (u64, Bytes);
 
 impl Walk {
     pub(super) fn new(blob: Box<dyn Blob>, offset: u64, end: u64, chunk: usize) -> Self {
-        Walk { blob, end, chunk, buf: Bytes::new(), start: offset, at: 0 }
+        Walk { blob, end, chunk, buf: Bytes::new(), spent: VecDeque::new(), start: offset, at: 0 }
     }
 
     /// Offset of the next record.
@@ -123,11 +129,13 @@ impl Walk {
     /// Makes `buf` begin at the current place and hold at least `need` bytes, if the segment has them.
     fn fill(&mut self, need: usize) -> io::Result<()> {
         let want = need.max(self.chunk).min(self.left());
-        let mut buf = BytesMut::zeroed(want);
         let offset = self.offset();
+        let mut buf = self.memory();
+        buf.resize(want, 0);
         let got = self.blob.read_at(&mut buf, offset)?;
         buf.truncate(got);
         self.buf = buf.freeze();
+        self.spent.push_back(self.buf.clone());
         self.start = offset;
         self.at = 0;
         if got < need {
@@ -135,6 +143,21 @@ impl Walk {
             self.end = offset + got as u64;
         }
         Ok(())
+    }
+
+    /// The oldest memory if all records in it are done with; else new.
+    fn memory(&mut self) -> BytesMut {
+        self.buf = Bytes::new();
+        let oldest = self.spent.pop_front().map(Bytes::try_into_mut);
+        match oldest {
+            Some(Ok(memory)) => memory,
+            // Still in use. It is let go of when others wait behind it, so that one slow record does not block all.
+            Some(Err(held)) if self.spent.len() < SPENT => {
+                self.spent.push_front(held);
+                BytesMut::new()
+            }
+            _ => BytesMut::new(),
+        }
     }
 
     fn skip_to_end(&mut self) {

@@ -28,9 +28,9 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             max_records: 8192,
-            max_bytes: Bytes(2 << 20),
+            max_bytes: Bytes(1 << 20),
             max_concurrency: 4,
-            max_in_flight: Bytes(16 << 20),
+            max_in_flight: Bytes(8 << 20),
             linger: Span(std::time::Duration::from_millis(200)),
             backoff: Span(std::time::Duration::from_millis(250)),
             max_backoff: Span::secs(15),
