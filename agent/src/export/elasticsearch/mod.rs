@@ -54,7 +54,7 @@ impl Sender for Elasticsearch {
             Err(error) => return Part::Later { after: None, reason: error.to_string() },
         };
         match reply.status.as_u16() {
-            200..300 => match reply::verdicts(&reply.body) {
+            200..300 => match reply::verdicts(&reply.body, body.records) {
                 Ok(verdicts) => Part::Verdicts(body.verdicts(verdicts)),
                 Err(error) => Part::Later { after: None, reason: format!("reply: {error}") },
             },
