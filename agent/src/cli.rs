@@ -23,7 +23,7 @@ use crate::metrics::{explain, testing};
 use crate::run::{self, Agent};
 #[cfg(feature = "embedded")]
 use crate::store;
-use crate::telemetry;
+use crate::{tap, telemetry};
 
 /// Something in the command line or the configuration is wrong (sysexits.h EX_USAGE).
 const USAGE: u8 = 64;
@@ -58,6 +58,8 @@ enum Command {
     Health(Target),
     /// Name the metrics of a running agent with the most series or samples, and the labels to blame
     Top(crate::metrics::top::Args),
+    /// Watch what passes through a lane of a running agent, live
+    Tap(tap::client::Args),
     /// List, show, replay or drop what a back end refused for good
     Dlq(Dlq),
     /// Show, prune or export what the embedded store holds
@@ -186,6 +188,11 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Health(target) => return runtime()?.block_on(health(&target)),
         Command::Top(top) => say(&runtime()?.block_on(crate::metrics::top::main(&top))?),
+        Command::Tap(args) => {
+            // Not locked: whoever waits for a line must not hold up what else writes.
+            let mut out = std::io::stdout();
+            runtime()?.block_on(tap::client::main(&args, &mut out, &mut |text| note(text)))?;
+        }
         Command::Dlq(dlq) => {
             let config = config::load(dlq.config.as_deref(), &ProcessEnv)?.settings;
             let folder = config.data_dir.join("dead_letters");
@@ -258,6 +265,11 @@ fn runtime() -> anyhow::Result<Runtime> {
 #[allow(clippy::print_stdout, reason = "the command line's own output")]
 fn say(text: &str) {
     print!("{text}");
+}
+
+#[allow(clippy::print_stderr, reason = "the command line's own remarks")]
+fn note(text: &str) {
+    eprint!("{text}");
 }
 
 #[allow(clippy::print_stderr, reason = "the command line's own errors")]

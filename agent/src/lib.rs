@@ -21,6 +21,7 @@ pub mod setup;
 pub mod spans;
 #[cfg(feature = "embedded")]
 pub mod store;
+pub mod tap;
 pub mod telemetry;
 pub mod units;
 pub mod web;

@@ -24,6 +24,7 @@ use crate::export::{change_events, remote_write};
 use crate::hooks::{ExemplarHook, LogLineHook, OtlpMetricsHook};
 use crate::metrics::Registry;
 use crate::receive::otlp::{self, Signals};
+use crate::tap::{self, Tap};
 use crate::web::health::{Check, Probe};
 use crate::{logs, spans, telemetry, web};
 
@@ -52,20 +53,22 @@ impl Agent {
         let (registry, source) = metrics::registry(&config.metrics, &config.mapping)?;
         let back_ends = BackEnds::start(config, &registry)?;
 
-        let logs = logs::start(&config.logs, &host, back_ends.logs.inlet(), stop.clone())
+        let (log_tap, span_tap) = (Tap::logs(), Tap::spans());
+        let logs = logs::start(&config.logs, &host, log_tap.over(back_ends.logs.inlet()), stop.clone())
             .await
             .context("the logs lane did not start")?;
-        let spans =
-            spans::start(&config.spans, Some(exemplars(&registry)), back_ends.spans.inlet(), stop.clone())
-                .await
-                .context("the spans lane did not start")?;
+        let inlet = span_tap.over(back_ends.spans.inlet());
+        let spans = spans::start(&config.spans, Some(exemplars(&registry)), inlet, stop.clone())
+            .await
+            .context("the spans lane did not start")?;
         let signals = Signals {
             traces: Some(Arc::new(spans::otlp::Traces(spans.intake()))),
             logs: Some(Arc::new(logs::otlp::Logs(logs.intake()))),
             metrics: Some(Arc::new(otlp::metrics::Metrics(otlp_metrics(&registry)))),
         };
-        let otlp =
-            otlp::start(&config.otlp, signals, stop).await.context("the otlp receivers did not start")?;
+        let otlp = otlp::start(&config.otlp, signals, stop.clone())
+            .await
+            .context("the otlp receivers did not start")?;
         let metrics =
             metrics::Lane::start(&loaded, (Arc::clone(&registry), source), Some(log_line(&logs, &host)))?;
 
@@ -81,6 +84,7 @@ impl Agent {
         let apis = Router::new()
             .merge(reload::router(reload.clone()))
             .merge(scrape)
+            .merge(tap::router(log_tap, span_tap, stop))
             .merge(web::health::router(probe))
             .merge(back_ends.apis(&config.web));
         let web = web::start(&config.web, apis)
