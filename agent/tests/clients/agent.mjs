@@ -1,6 +1,6 @@
 // Asks the agent under test what has arrived. Where it listens is in the environment; see scripts/test-clients.
 
-const web = process.env.SIGHTLINE_WEB;
+const web = process.env.AGENT_WEB;
 
 async function get(path, body) {
   const options = body

@@ -7,7 +7,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-WEB = os.environ["SIGHTLINE_WEB"]
+WEB = os.environ["AGENT_WEB"]
 
 
 def get(path, body=None):

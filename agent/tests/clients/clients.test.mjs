@@ -17,7 +17,7 @@ import { BatchSpanProcessor, NodeTracerProvider } from '@opentelemetry/sdk-trace
 
 import { records, sample, trace } from './agent.mjs';
 
-const { SIGHTLINE_GRPC: grpc, SIGHTLINE_HTTP: http } = process.env;
+const { AGENT_GRPC: grpc, AGENT_HTTP: http } = process.env;
 const resource = (service) => resourceFromAttributes({ 'service.name': service, 'service.version': '4.5.6' });
 
 for (const [name, exporter] of [

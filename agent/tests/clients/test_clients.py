@@ -34,7 +34,7 @@ from pythonjsonlogger.json import JsonFormatter
 
 from agent import member, records, sample, trace
 
-GRPC, HTTP = os.environ["SIGHTLINE_GRPC"], os.environ["SIGHTLINE_HTTP"]
+GRPC, HTTP = os.environ["AGENT_GRPC"], os.environ["AGENT_HTTP"]
 
 
 def resource(service):
@@ -181,7 +181,7 @@ class JsonLines(logging.handlers.SocketHandler):
 
 class Logging(unittest.TestCase):
     def test_the_logging_module_over_tcp(self):
-        host, port = os.environ["SIGHTLINE_LINES"].rsplit(":", 1)
+        host, port = os.environ["AGENT_LINES"].rsplit(":", 1)
         handler = JsonLines(host, int(port))
         fields = "%(asctime)s %(levelname)s %(name)s %(message)s %(process)d %(threadName)s"
         handler.setFormatter(JsonFormatter(fields, static_fields={"service": "python-logging"}))
@@ -211,7 +211,7 @@ class Logging(unittest.TestCase):
         self.assertIn("ValueError: empty bowl", member(error, "error.stack_trace"))
 
     def test_a_line_without_its_newline(self):
-        host, port = os.environ["SIGHTLINE_LINES"].rsplit(":", 1)
+        host, port = os.environ["AGENT_LINES"].rsplit(":", 1)
         with socket.create_connection((host, int(port))) as stream:
             stream.sendall(b'{"service":"python-raw","msg":"one"}{"service":"python-raw","msg":"two"}\r\nplain ')
             time.sleep(0.05)
@@ -224,7 +224,7 @@ class Logging(unittest.TestCase):
 class Zipkin(unittest.TestCase):
     def test_py_zipkin(self):
         def post(payload):
-            url = os.environ["SIGHTLINE_ZIPKIN"] + "/api/v2/spans"
+            url = os.environ["AGENT_ZIPKIN"] + "/api/v2/spans"
             request = urllib.request.Request(url, payload.encode(), {"content-type": "application/json"})
             self.assertEqual(urllib.request.urlopen(request, timeout=10).status, 202)
 
@@ -243,7 +243,7 @@ class Zipkin(unittest.TestCase):
 
 class Bulk(unittest.TestCase):
     def test_elasticsearch_client(self):
-        client = Elasticsearch(os.environ["SIGHTLINE_BULK"])
+        client = Elasticsearch(os.environ["AGENT_BULK"])
         self.assertIn("version", client.info())
         marks = [uuid.uuid4().hex for _ in range(500)]
         service = f"es-client-{uuid.uuid4().hex}"

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -58,7 +58,7 @@ async fn connection(
             step = read(&mut stream, &mut framer, &intake, &host) => step,
             () = stopped(&mut stop) => {
                 drain(&mut stream, &mut framer, &intake, &host).await;
-                return;
+                return farewell(&mut stream).await;
             }
         };
         events::rejected("line_too_long", framer.take_oversized());
@@ -78,9 +78,15 @@ async fn connection(
             }
         };
         if ended {
-            return;
+            return farewell(&mut stream).await;
         }
     }
+}
+
+/// Ends the connection in order: a TLS peer that waits for the last word would take silence for an attack.
+async fn farewell(stream: &mut Stream) {
+    // Whoever does not take it has gone.
+    let _ = tokio::time::timeout(Duration::from_secs(1), stream.shutdown()).await;
 }
 
 enum Step {
