@@ -34,6 +34,10 @@ impl Process {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success(), "kill {signal} {pid}");
@@ -95,12 +99,17 @@ impl Ports {
 
     /// Runs the agent with `more` settings (lines of YAML) and waits until it is ready.
     pub(crate) async fn agent(&self, more: &str) -> Process {
+        self.start(&format!("http: {{listen: '127.0.0.1:{}'}}", self.bulk), more, &[]).await
+    }
+
+    /// `logs_more` is what the section `logs` has beside its ports.
+    pub(crate) async fn start(&self, logs_more: &str, more: &str, env: &[(&str, &str)]) -> Process {
         let config = self.dir.path().join("sightline.yaml");
         let text = format!(
             "data_dir: {dir}\n\
              web: {{listen: '127.0.0.1:{}'}}\n\
              metrics: {{listen_udp: '127.0.0.1:{statsd}', listen_tcp: '127.0.0.1:{statsd}'}}\n\
-             logs: {{tcp: {{listen: '127.0.0.1:{logs}'}}, udp: {{listen: '127.0.0.1:{logs}'}}, http: {{listen: '127.0.0.1:{bulk}'}}}}\n\
+             logs: {{tcp: {{listen: '127.0.0.1:{logs}'}}, udp: {{listen: '127.0.0.1:{logs}'}}, {logs_more}}}\n\
              otlp: {{http: {{listen: '127.0.0.1:{}'}}, grpc: {{listen: off}}}}\n\
              spans: {{zipkin: {{listen: '127.0.0.1:{}'}}}}\n\
              {more}\n",
@@ -110,11 +119,10 @@ impl Ports {
             dir = self.dir.path().join("data").display(),
             statsd = self.statsd,
             logs = self.logs,
-            bulk = self.bulk,
         );
         std::fs::write(&config, text).unwrap();
         let log = self.dir.path().join("agent.log");
-        let process = Process::start(&["run", "--config", config.to_str().unwrap()], &[], &log);
+        let process = Process::start(&["run", "--config", config.to_str().unwrap()], env, &log);
         eventually("the agent is ready", 30, async || {
             get_text(&self.url("/-/ready")).await.map_err(|e| format!("{e}; its log: {}", process.log()))
         })

@@ -1,0 +1,199 @@
+//! Input that means harm: bombs, depth, size, slowness, numbers of connections. The agent stays up and small, counts
+//! what it refuses, and serves the next good input.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::fakes::bulk::Bulk;
+use super::fakes::server::Server;
+use super::support::agent::{Ports, Process};
+use super::support::{eventually, free_port, get_text};
+
+/// What all of it together may cost above an agent that was just started, in MiB.
+const ROOM: u64 = 160;
+
+fn resident(agent: &Process) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", agent.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+}
+
+struct Target {
+    ports: Ports,
+    http: u16,
+    client: reqwest::Client,
+}
+
+impl Target {
+    async fn count(&self, name: &str, labels: &[&str]) -> f64 {
+        let text = get_text(&self.ports.url("/metrics")).await.unwrap_or_default();
+        let lines =
+            text.lines().filter(|l| l.starts_with(name) && labels.iter().all(|label| l.contains(label)));
+        lines.filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    async fn rejected(&self, lane: &str, reason: &str) -> f64 {
+        let (lane, reason) = (format!("lane=\"{lane}\""), format!("reason=\"{reason}\""));
+        self.count("sightline_rejected_total", &[&lane, &reason]).await
+    }
+
+    async fn post(&self, port: u16, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> u16 {
+        let mut request = self.client.post(format!("http://127.0.0.1:{port}{path}")).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.send().await.unwrap().status().as_u16()
+    }
+
+    /// A good record, span and sample still get through.
+    async fn serves(&self, server: &Server<Bulk>, n: u64) {
+        let mut lines = TcpStream::connect(("127.0.0.1", self.ports.logs)).unwrap();
+        writeln!(lines, "{{\"n\":{n},\"service\":\"good\"}}").unwrap();
+        eventually("a good record arrives", 20, async || {
+            if server.store.tally(n + 1).lost == 0 { Ok(()) } else { Err(server.store.len()) }
+        })
+        .await;
+        let span = format!(r#"[{{"traceId":"{:032x}","id":"{:016x}","name":"good"}}]"#, n + 1, n + 1);
+        let json = [("content-type", "application/json")];
+        assert_eq!(self.post(self.ports.zipkin, "/api/v2/spans", &json, span.into_bytes()).await, 202);
+    }
+}
+
+fn bomb(megabytes: usize) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    let zeros = vec![b'0'; 1 << 20];
+    for _ in 0..megabytes {
+        gzip.write_all(&zeros).unwrap();
+    }
+    gzip.finish().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn harm_is_refused_counted_and_forgotten() {
+    let server = Server::start(Bulk::default()).await;
+    let ports = Ports::new();
+    let http = free_port();
+    let more = format!(
+        "elasticsearch: {{urls: ['{}'], delivery: {{linger: 1ms}}}}\nqueue: {{min_free: 0}}",
+        server.url()
+    );
+    let logs = format!(
+        "http: {{listen: '127.0.0.1:{http}', limits: {{body: 500ms, header: 500ms}}}}, max_line: 256KiB"
+    );
+    let agent = ports.start(&logs, &more, &[]).await;
+    let target = Target { ports, http, client: reqwest::Client::new() };
+    target.serves(&server, 0).await;
+    let before = resident(&agent);
+
+    // Some kilobytes that become a gigabyte, on each port that unpacks.
+    let bomb = bomb(1024);
+    let (json, protobuf) = ("application/json", "application/x-protobuf");
+    for (port, path, kind, lane) in [
+        (http, "/logs", json, "logs"),
+        (target.ports.otlp, "/v1/logs", json, "logs"),
+        (target.ports.otlp, "/v1/traces", protobuf, "spans"),
+        (target.ports.otlp, "/v1/metrics", protobuf, "metrics"),
+        (target.ports.zipkin, "/api/v2/spans", json, "spans"),
+    ] {
+        let was = target.rejected(lane, "body_too_large").await;
+        let headers = [("content-type", kind), ("content-encoding", "gzip")];
+        assert_eq!(target.post(port, path, &headers, bomb.clone()).await, 413, "{path}");
+        assert_eq!(target.rejected(lane, "body_too_large").await, was + 1.0, "{path}");
+        let was = target.rejected(lane, "body_corrupt").await;
+        assert_eq!(
+            target.post(port, path, &headers, b"\x1f\x8bno gzip at all".to_vec()).await,
+            400,
+            "{path}"
+        );
+        assert_eq!(target.rejected(lane, "body_corrupt").await, was + 1.0, "{path}");
+    }
+
+    // Depth: a line nested a hundred thousand times is kept as text; OTLP and Zipkin refuse theirs.
+    let deep = |open: &str, close: &str| format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
+    let was = target.count("sightline_logs_noted_total", &["unparsed"]).await;
+    let mut lines = TcpStream::connect(("127.0.0.1", target.ports.logs)).unwrap();
+    lines.write_all(format!("{{\"n\":1,\"deep\":{}}}\n", deep("[", "]")).as_bytes()).unwrap();
+    eventually("the deep line is kept as text", 20, async || {
+        let now = target.count("sightline_logs_noted_total", &["unparsed"]).await;
+        if now > was { Ok(()) } else { Err(now) }
+    })
+    .await;
+    let nested = |name: &str| format!("{{\"{name}\":{}}}", deep("[", "]")).into_bytes();
+    for (port, path) in [(target.ports.otlp, "/v1/traces"), (target.ports.zipkin, "/api/v2/spans")] {
+        assert_eq!(
+            target.post(port, path, &[("content-type", json)], nested("resourceSpans")).await,
+            400,
+            "{path}"
+        );
+    }
+    // Protobuf that promises more than there is, and messages within messages without end.
+    let mut inner = vec![];
+    for _ in 0..20_000 {
+        let mut outer = vec![0x0a];
+        let mut length = inner.len();
+        while length >= 0x80 {
+            outer.push(length as u8 | 0x80);
+            length >>= 7;
+        }
+        outer.push(length as u8);
+        outer.append(&mut inner);
+        inner = outer;
+    }
+    for path in ["/v1/traces", "/v1/logs", "/v1/metrics"] {
+        let kind = [("content-type", protobuf)];
+        assert_eq!(target.post(target.ports.otlp, path, &kind, b"\x0a\xff\xff\xff\x7f".to_vec()).await, 400);
+        let status = target.post(target.ports.otlp, path, &kind, inner.clone()).await;
+        assert!(matches!(status, 200 | 400), "{path}: {status}");
+    }
+
+    // Size and encoding: a line of 8 MiB without an end, broken UTF-8 in a member and in a plain line.
+    let was = target.rejected("logs", "line_too_long").await;
+    let mut lines = TcpStream::connect(("127.0.0.1", target.ports.logs)).unwrap();
+    for _ in 0..8 {
+        lines.write_all(&vec![b'x'; 1 << 20]).unwrap();
+    }
+    lines.write_all(b"\n{\"n\":1,\"service\":\"good\",\"message\":\"\xff\xfe\x80\"}\n").unwrap();
+    eventually("the line is refused and the next one taken", 20, async || {
+        let refused = target.rejected("logs", "line_too_long").await - was;
+        if refused == 1.0 && server.store.tally(2).lost == 0 { Ok(()) } else { Err(refused) }
+    })
+    .await;
+
+    // Slowness: headers and bodies that trickle are cut off.
+    for piece in
+        ["POST /logs HTTP/1.1\r\nhost:", "POST /logs HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{"]
+    {
+        let mut slow = TcpStream::connect(("127.0.0.1", target.http)).unwrap();
+        slow.write_all(piece.as_bytes()).unwrap();
+        slow.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let began = Instant::now();
+        // An answer or the end of the connection; what matters is that it does not wait for ever.
+        let ended = slow.read_to_end(&mut Vec::new());
+        assert!(ended.is_ok() || began.elapsed() < Duration::from_secs(9), "{piece:?} is waited for");
+    }
+
+    // Numbers: two thousand connections that say nothing. Those above the bound are closed and counted.
+    let was = target.count("sightline_connections_refused_total", &["too_many_connections"]).await;
+    let idle: Vec<TcpStream> =
+        (0..2000).filter_map(|_| TcpStream::connect(("127.0.0.1", target.ports.logs)).ok()).collect();
+    eventually("connections above the bound are counted", 20, async || {
+        let refused =
+            target.count("sightline_connections_refused_total", &["too_many_connections"]).await - was;
+        if refused >= 900.0 { Ok(()) } else { Err(format!("{refused} of {} refused", idle.len())) }
+    })
+    .await;
+    drop(idle);
+    eventually("there is room again", 20, async || {
+        let open = target.count("sightline_connections_open", &["logs_tcp"]).await;
+        if open < 100.0 { Ok(()) } else { Err(open) }
+    })
+    .await;
+
+    target.serves(&server, 2).await;
+    let grown = resident(&agent).saturating_sub(before);
+    assert!(grown < ROOM, "{grown} MiB more than at the start");
+}
