@@ -116,9 +116,11 @@ class Lines(unittest.TestCase):
         for context, text in [(trusting(), "no certificate"), (trusting("stranger"), "unknown certificate")]:
 
             def intrude():
-                # With TLS 1.3 the client learns of the refusal when it next reads.
-                with self.assertRaises((ssl.SSLError, ConnectionError)):
+                # With TLS 1.3 a client may have ended before it hears of the refusal.
+                try:
                     self.send(context, text)
+                except (ssl.SSLError, ConnectionError):
+                    pass
 
             rises(self, refused, intrude)
         found = agent.records("service.name:tls-lines")

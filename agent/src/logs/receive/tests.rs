@@ -21,9 +21,12 @@ struct Lane {
     http: std::net::SocketAddr,
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, for TCP and UDP alike.
 fn free() -> Address {
-    let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = std::iter::repeat_with(|| std::net::TcpListener::bind("127.0.0.1:0").unwrap())
+        .map(|listener| listener.local_addr().unwrap().port())
+        .find(|port| std::net::UdpSocket::bind(("127.0.0.1", *port)).is_ok())
+        .unwrap();
     serde_json::from_value(format!("127.0.0.1:{port}").into()).unwrap()
 }
 
