@@ -4,6 +4,8 @@
 //!
 //! `just faults` is the same in large.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use super::fakes::bulk::{Bulk, Tally};
@@ -115,6 +117,47 @@ async fn killed_again_and_again_it_loses_and_doubles_nothing() {
     sending.await.unwrap();
     assert_eq!(row.drained().await, 0);
     assert_eq!(row.tally(COUNT), Tally { lost: 0, doubled: 0 });
+}
+
+/// Lines have no answer: what the kernel held for the agent when it was killed, or the agent had not yet written, is
+/// gone, and nothing before it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_over_tcp_lose_at_a_kill_only_the_end_of_what_was_sent() {
+    let row = Row::new("").await;
+    let mut agent = row.agent("").await;
+    let write = |from: u64, to: u64| {
+        let mut lines = TcpStream::connect(("127.0.0.1", row.ports.logs)).unwrap();
+        for n in from..to {
+            writeln!(lines, "{{\"n\":{n},\"service\":\"lines\",\"message\":\"{n:0>300}\"}}").unwrap();
+        }
+        lines
+    };
+    let arrived = async |count: usize| {
+        eventually("the lines arrive", 30, async || {
+            let there = row.server.store.len();
+            if there >= count { Ok(()) } else { Err(there) }
+        })
+        .await;
+    };
+    let first = write(0, 2000);
+    arrived(2000).await;
+    let second = write(2000, 6000);
+    agent.signal("-KILL");
+    agent.ended(10).await;
+    drop((first, second));
+    let _agent = row.agent("").await;
+    let _third = write(6000, 7000);
+    eventually("the lines after the kill arrive", 30, async || {
+        let numbers = row.server.store.numbers();
+        let after = numbers.iter().filter(|n| **n >= 6000).count();
+        if after == 1000 { Ok(()) } else { Err(after) }
+    })
+    .await;
+    assert_eq!(row.drained().await, 0);
+    let numbers = row.server.store.numbers();
+    let kept = numbers.iter().filter(|n| **n < 6000).count() as u64;
+    let expected: Vec<u64> = (0..kept).chain(6000..7000).collect();
+    assert!(numbers == expected, "{} of 4000 lines in flight were lost, but not the last ones", 6000 - kept);
 }
 
 #[cfg(feature = "crash-points")]
