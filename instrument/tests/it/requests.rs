@@ -52,8 +52,12 @@ fn app(capture: &Capture) -> Router {
 }
 
 async fn answer(capture: &Capture, request: Request<Body>) -> Bytes {
+    answer_of(capture, request, 1_000).await
+}
+
+async fn answer_of(capture: &Capture, request: Request<Body>, limit: usize) -> Bytes {
     let answer = capture.run(app(capture).oneshot(request)).await.unwrap();
-    capture.run(to_bytes(Body::new(answer.into_body()), 1_000)).await.unwrap()
+    capture.run(to_bytes(Body::new(answer.into_body()), limit)).await.unwrap()
 }
 
 fn get_path(path: &str) -> Request<Body> {
@@ -164,4 +168,38 @@ async fn health_is_answered_beside_the_routes_and_not_counted() {
     assert_eq!((&body["status"], &body["serviceId"]), (&"pass".into(), &"svc".into()));
     assert_eq!(capture.logs(), Vec::<serde_json::Value>::new());
     assert_eq!(answer(&capture, get_path("/health/live")).await, "{\"status\":\"pass\"}\n");
+}
+
+#[tokio::test]
+async fn a_call_site_may_keep_a_share_of_its_records() {
+    let capture = Capture::new("svc");
+    capture.call(|| {
+        for n in 0..200 {
+            tracing::info!(log.sample = 0.0, n, "never");
+            tracing::info!(log.sample = 0.5, n, "half");
+            tracing::info!(log.sample = 1.0, n, "always");
+        }
+    });
+    let records = capture.logs();
+    let kept = |text: &str| records.iter().filter(|r| r["message"] == text).count();
+    assert_eq!((kept("never"), kept("always")), (0, 200));
+    assert!((50..150).contains(&kept("half")), "{}", kept("half"));
+    let half = records.iter().find(|r| r["message"] == "half").unwrap();
+    assert_eq!(half["labels.log.sample"], 0.5, "whoever counts records knows what they stand for");
+    let dropped = 600 - records.len() as u64;
+    assert_eq!(capture.service().dropped(), [("logs", "sampled", dropped)]);
+}
+
+#[cfg(feature = "pull")]
+#[tokio::test]
+async fn a_scrape_is_answered_where_it_is_asked_for_and_not_counted() {
+    let capture = Capture::with("svc", |s| s.metrics_path = Some("/metrics".to_owned()));
+    answer(&capture, get_path("/ok")).await;
+    let text = answer_of(&capture, get_path("/metrics"), 100_000).await;
+    let text = std::str::from_utf8(&text).unwrap();
+    assert!(text.contains("group=\"handlers\",segment=\"ok\",outcome=\"success\"} 1\n"), "{text}");
+    assert_eq!(outcomes(&capture, "unmatched"), [0; 4]);
+    let off = Capture::new("svc");
+    answer(&off, get_path("/metrics")).await;
+    assert_eq!(outcomes(&off, "unmatched"), [1, 0, 1, 0], "nowhere by default");
 }
