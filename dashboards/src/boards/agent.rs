@@ -157,6 +157,7 @@ fn up() -> Panel {
     .promql("{{exporter}}", crate::promql::min(&["exporter"], agent::EXPORTER_UP))
     .words(&[(0.0, "down", "red"), (1.0, "up", "green")])
     .no_value("no back end is named: logs and spans stay in the embedded store")
+    .size(8, 8)
 }
 
 fn oldest() -> Panel {
@@ -168,11 +169,13 @@ fn oldest() -> Panel {
     .unit(Unit::Seconds)
     .promql("{{lane}}", crate::promql::max(&[LANE], agent::QUEUE_OLDEST))
     .steps(&super::steps(60.0, 300.0))
+    .size(8, 8)
 }
 
 fn retries() -> Panel {
     lane("Sent again, by reason", "429: the back end is overloaded or its disk is full. connect, timeout: it is down or the network is.", agent::RETRIES, &["exporter", "reason"])
         .no_value("nothing had to be sent again")
+        .size(8, 8)
 }
 
 fn bytes() -> Panel {

@@ -50,7 +50,7 @@ fn services() -> Panel {
     .promql("", sum(&by, &requests.rate("5m")))
     .promql("", error_ratio(&by, &requests, "5m"))
     .promql("", quantile("0.99", &by, &timing().handlers(), "5m"))
-    .promql("", sum(&by, &outcomes().eq(label::OUTCOME, "panic").increase("24h")))
+    .promql("", format!("round({})", sum(&by, &outcomes().eq(label::OUTCOME, "panic").increase("24h"))))
     .promql("", max(&by, &Select::chosen(metric::HEALTH).to_string()))
     .promql("", version)
     .no_value("no service has reported yet: point STATSD at the agent, or start the demo profile")

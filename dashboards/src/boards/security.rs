@@ -36,6 +36,7 @@ fn rate() -> Panel {
     .unit(Unit::PerSecond)
     .promql("{{service}} {{outcome}}", sum(&[label::SERVICE, label::OUTCOME], &auth().rate(STEP)))
     .no_value("no service reports sign-ins: call security::auth_failed")
+    .size(8, 8)
 }
 
 fn ratio() -> Panel {
@@ -48,6 +49,7 @@ fn ratio() -> Panel {
     .promql("{{service}}", crate::promql::error_ratio(&[label::SERVICE], &auth(), STEP))
     .no_value("no service reports sign-ins: call security::auth_failed")
     .bounds(0.0, 1.0)
+    .size(8, 8)
 }
 
 fn guessing() -> Panel {
@@ -65,6 +67,7 @@ fn guessing() -> Panel {
     )
     .steps(&super::steps(20.0, 100.0))
     .no_value("no address fails often")
+    .size(8, 8)
 }
 
 fn addresses() -> Panel {

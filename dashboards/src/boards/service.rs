@@ -52,7 +52,7 @@ fn now() -> Vec<Panel> {
             "Panics, 24 h",
             "Panics should never happen. Any: open Panics, read the stack, fix it.",
         )
-        .promql("", sum(&[], &outcomes().eq(label::OUTCOME, "panic").increase("24h")))
+        .promql("", format!("round({})", sum(&[], &outcomes().eq(label::OUTCOME, "panic").increase("24h"))))
         .steps(&super::none_is_good())
         .link("Panics", to(uid::PANICS, &[])),
     ]
