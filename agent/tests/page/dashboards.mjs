@@ -1,7 +1,7 @@
 // Every dashboard that ships, and two of foreign shape: each panel is drawn, or says in words why there is nothing.
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
-import { describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { eventually, picture, violations } from './support.mjs';
 
 /** Panels whose good answer is none, or whose series are made elsewhere, and why. Nothing else may be empty. */
@@ -28,6 +28,12 @@ async function panels(page) {
 
 export function dashboards({ open, close, get, folder }) {
   describe('dashboards', { concurrency: false }, () => {
+    // Charts of long ranges look at whole half minutes, and a rate needs two samples before one.
+    before(() => eventually('a minute of samples', async () => {
+      const { data } = await get(`/api/v1/query?query=${encodeURIComponent('max(count_over_time(sightline_received_total[5m]))')}`);
+      return Number(data.result[0]?.value[1]) >= 7;
+    }, 90));
+
     for (const name of readdirSync(folder).sort()) {
       const { uid, title } = JSON.parse(readFileSync(`${folder}/${name}`));
       test(`${name} is drawn with data`, async () => {
