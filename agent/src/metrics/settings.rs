@@ -12,9 +12,9 @@ use crate::units::{Bytes, Span};
 #[derive(Debug, Clone, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Address for StatsD over UDP; empty switches it off.
+    /// Address for StatsD over UDP; `off` or nothing switches it off.
     pub listen_udp: String,
-    /// Address for StatsD over TCP; empty switches it off.
+    /// Address for StatsD over TCP; `off` or nothing switches it off.
     pub listen_tcp: String,
     /// Path of a unix datagram socket; empty switches it off. A stale file is taken over.
     pub listen_unix_datagram: PathBuf,

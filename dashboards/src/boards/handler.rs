@@ -120,7 +120,7 @@ fn slow() -> Panel {
         ("@timestamp", "Time", None),
         ("handler", "Handler", None),
         ("status", "Status", None),
-        ("event.duration", "Nanoseconds", None),
+        ("event.duration", "Duration", Some(Unit::Nanoseconds)),
         ("trace.id", "Trace", None),
     ])
     .no_value("no call took more than half a second")

@@ -1,7 +1,7 @@
 //! Traces: one by its id, and the requests worth looking at.
 
 use super::{filtered, kibana, to_row};
-use crate::grafana::{Board, Kind, Panel, Query, Variable};
+use crate::grafana::{Board, Kind, Panel, Query, Unit, Variable};
 use crate::uid;
 
 pub(super) fn board() -> Board {
@@ -57,7 +57,7 @@ fn requests(title: &str, help: &str, lucene: &str) -> Panel {
             ("service.name", "Service", None),
             ("handler", "Handler", None),
             ("status", "Status", None),
-            ("event.duration", "Nanoseconds", None),
+            ("event.duration", "Duration", Some(Unit::Nanoseconds)),
             ("trace.id", "Trace", None),
         ])
         .no_value("none in this range")

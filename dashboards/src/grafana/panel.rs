@@ -36,6 +36,8 @@ pub enum Kind {
 pub enum Unit {
     /// Seconds.
     Seconds,
+    /// Nanoseconds, as `event.duration` has it.
+    Nanoseconds,
     /// Events each second.
     PerSecond,
     /// Requests each second.
@@ -57,6 +59,7 @@ impl Unit {
     pub fn id(self) -> &'static str {
         match self {
             Unit::Seconds => "s",
+            Unit::Nanoseconds => "ns",
             Unit::PerSecond => "ops",
             Unit::Requests => "reqps",
             Unit::Ratio => "percentunit",

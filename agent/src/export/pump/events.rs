@@ -13,6 +13,10 @@ pub(super) struct Events {
 
 impl Events {
     pub(super) fn new(exporter: &'static str, lane: &'static str) -> Self {
+        // There from the start, so that an alert on an increase sees the very first one.
+        for name in ["sightline_exported_total", "sightline_dead_lettered_total"] {
+            counter!(name, "lane" => lane, "exporter" => exporter).increment(0);
+        }
         Events {
             exporter,
             lane,

@@ -22,15 +22,20 @@ pub(super) struct Sockets {
     pub(super) paths: Vec<PathBuf>,
 }
 
+/// Whether an address of the configuration is one; the other receivers say `off` for none.
+fn wanted(address: &str) -> bool {
+    !address.is_empty() && address != "off"
+}
+
 /// Opens everything, or nothing.
 pub(super) fn all(settings: &Settings) -> Result<Sockets, StartError> {
     let fails = |what: String, setting| move |source| StartError::Bind { what, setting, source };
     let mut sockets = Sockets::default();
-    if !settings.listen_udp.is_empty() {
+    if wanted(&settings.listen_udp) {
         sockets.udp =
             udp(settings).map_err(fails(format!("udp {}", settings.listen_udp), "metrics.listen_udp"))?;
     }
-    if !settings.listen_tcp.is_empty() {
+    if wanted(&settings.listen_tcp) {
         let tcp = tcp(&settings.listen_tcp)
             .map_err(fails(format!("tcp {}", settings.listen_tcp), "metrics.listen_tcp"))?;
         sockets.tcp = Some(tcp);

@@ -71,6 +71,9 @@ static FILES: &[(&str, &[u8])] = &files![
     "vendor/uplot.js",
 ];
 
+const GREETING: &str =
+    "sightline: /metrics, /api/v1 (prometheus), /api/v2 (zipkin), /-/ready; the page is here for a browser\n";
+
 /// Where files come from: the binary, or a folder while somebody works on them.
 type Source = Option<Arc<Path>>;
 
@@ -100,6 +103,10 @@ async fn page(State(source): State<Source>, request: Request) -> Response {
         && let Some(body) = load(&source, "index.html")
     {
         return file("index.html", with_modules(&body), request.headers());
+    }
+    if path == "/" && matches!(*request.method(), Method::GET | Method::HEAD) {
+        // Client libraries ask here whether anybody is at home.
+        return GREETING.into_response();
     }
     let message = serde_json::json!({ "error": format!("nothing answers {} {path} here", request.method()) });
     (StatusCode::NOT_FOUND, axum::Json(message)).into_response()
@@ -165,6 +172,7 @@ mod tests {
         let (status, kind, _) = get("/traces/abc", &[]).await;
         assert_eq!((status, kind.as_str()), (404, "application/json"));
         assert_eq!(get("/ui/../mod.rs", &html).await.0, 404);
+        assert_eq!(get("/", &[]).await.0, 200, "a client library asks whether anybody is at home");
     }
 
     #[tokio::test]
