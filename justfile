@@ -55,7 +55,7 @@ fuzz TARGET SECONDS="60":
 
 # dashboards and rules from their typed source
 dashboards:
-    cargo run -p sightline-dashboards
+    cargo run -p sightline-dashboards -- write
 
 # how soon the page is there: medians; with a release build it is that of users
 page-speed:
