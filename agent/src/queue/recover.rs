@@ -32,16 +32,17 @@ pub(super) fn open(
     events: &Events,
     now: SystemTime,
 ) -> io::Result<(State, Committer)> {
-    let mut found: Vec<(u64, u64, SystemTime)> = disk
-        .list()?
-        .into_iter()
-        .filter_map(|file| Some((parse(&file.name)?, file.len, file.modified)))
-        .collect();
+    let files = disk.list()?;
+    let mut found: Vec<(u64, u64, SystemTime)> =
+        files.iter().filter_map(|file| Some((parse(&file.name)?, file.len, file.modified))).collect();
     found.sort_unstable_by_key(|(first, ..)| *first);
 
     let (cursor_file, cursor) = CursorFile::open(disk, cursor::NAME)?;
     let (end_file, kept_end) = CursorFile::open(disk, cursor::END)?;
-    if cursor.is_none() && !found.is_empty() {
+    // Killed before the first record was delivered, a queue has no cursor yet; that is no damage.
+    let began = files.iter().any(|file| file.name == cursor::NAME && file.len > 0);
+    let moved_on = found.first().is_some_and(|(first, ..)| *first > 0);
+    if cursor.is_none() && !found.is_empty() && (began || moved_on) {
         events.cursor_unreadable();
     }
     let first_kept = found.first().map_or(0, |(first, ..)| *first);
