@@ -1,7 +1,11 @@
 //! The form in which a log record waits in the queue: its data stream, its fixed id and its document.
 //!
 //! `[u8 stream length][stream][u8 id length][id][document]`. The document is one JSON object on one line,
-//! ready for `_bulk`; the id is fixed here so that a retry cannot double the record.
+//! ready for `_bulk`; the id is fixed here so that a retry cannot double the record. A zero before the id's length says
+//! that the sender chose the id, who may send it again.
+
+/// Stands where an id's length would be 0, which no id's is.
+pub(super) const SENDERS: u8 = 0;
 
 /// A queued log record, borrowed from the queue's payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +32,13 @@ impl<'a> Envelope<'a> {
     /// Reads a payload back; `None` if it is not an envelope.
     pub fn decode(payload: &'a [u8]) -> Option<Self> {
         let (stream, rest) = part(payload)?;
-        let (id, document) = part(rest)?;
+        let (id, document) = part(rest.strip_prefix(&[SENDERS]).unwrap_or(rest))?;
         Some(Envelope { stream, id, document })
+    }
+
+    /// Whether the id of an encoded record came with it: such a record may come again with the same id.
+    pub fn has_senders_id(payload: &[u8]) -> bool {
+        part(payload).is_some_and(|(_, rest)| rest.first() == Some(&SENDERS))
     }
 }
 
@@ -51,5 +60,14 @@ mod tests {
         assert_eq!(Envelope::decode(&bytes), Some(envelope));
         assert_eq!(Envelope::decode(&bytes[..10]), None);
         assert_eq!(Envelope::decode(b""), None);
+        assert!(!Envelope::has_senders_id(&bytes));
+    }
+
+    #[test]
+    fn tells_a_senders_id_from_one_of_ours() {
+        let bytes = b"\x0flogs-a.app-prod\0\x02my{}";
+        assert!(Envelope::has_senders_id(bytes));
+        let expected = Envelope { stream: "logs-a.app-prod", id: "my", document: b"{}" };
+        assert_eq!(Envelope::decode(bytes), Some(expected));
     }
 }

@@ -8,7 +8,7 @@ use sightline_instrument::wire::field;
 
 use super::draft::Draft;
 use super::ecs::Ecs;
-use super::envelope::Envelope;
+use super::envelope::{Envelope, SENDERS};
 use super::id::Ids;
 use super::normalise;
 use super::redact::Redactor;
@@ -295,7 +295,10 @@ impl Policy {
         batch.payloads.bytes[from] = (batch.payloads.bytes.len() - from - 1) as u8;
         let fresh;
         let id = match id {
-            Some(id) => id.as_bytes(),
+            Some(id) => {
+                batch.payloads.bytes.push(SENDERS);
+                id.as_bytes()
+            }
             None => {
                 fresh = self.ids.next((now / 1_000_000) as u64);
                 &fresh

@@ -17,6 +17,7 @@ mod hostile;
 mod outage;
 mod real_faults;
 mod remote_write;
+mod resent;
 mod scrape;
 mod statsd_corpus;
 mod statsd_program;

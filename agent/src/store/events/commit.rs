@@ -21,6 +21,8 @@ use crate::logs::envelope::Envelope;
 
 /// Smallest memory that the engine's writer takes.
 const LEAST_MEMORY: usize = 15 << 20;
+/// Parts in which a record that is sent again is looked for: the one being written and, across midnight, the one before.
+const NEWEST: usize = 2;
 
 /// What is being written.
 pub(super) struct Writing {
@@ -110,6 +112,7 @@ impl Lane {
         let high = writing.mark.map(|mark| mark.queue);
         let mut order = writing.order;
         let (mut verdicts, mut added, mut repeated) = (Vec::with_capacity(batch.len()), 0, 0);
+        let mut fresh = HashSet::new();
         for entry in batch {
             let document = self.document(entry, now, order, &mut writing.paths);
             let (document, id) = match document {
@@ -122,7 +125,8 @@ impl Lane {
             verdicts.push(Verdict::Done);
             // The queue hands a record out again if the agent died between our commit and the queue's note of it.
             // A number that we have already passed is no proof, because the queue may have been replaced: look.
-            if high.is_some_and(|high| entry.seq <= high) && self.has(&id) {
+            let handed_out_again = high.is_some_and(|high| entry.seq <= high) && self.has(&id, usize::MAX);
+            if handed_out_again || (self.may_be_sent_again(entry) && self.was_sent(&id, &mut fresh)) {
                 repeated += 1;
                 continue;
             }
@@ -187,10 +191,22 @@ impl Lane {
         Ok((record::document(&self.fields, self.kind, record, order, paths), id))
     }
 
-    /// True if a record with this id is stored.
-    fn has(&self, id: &str) -> bool {
+    /// Whether a sender that missed our answer repeats this record under the same id. A span's id is made of the span.
+    fn may_be_sent_again(&self, entry: &Entry) -> bool {
+        self.kind == Kind::Spans || Envelope::has_senders_id(&entry.payload)
+    }
+
+    /// True if a record with this id is in this batch (`fresh` are those looked up so far) or in the newest parts.
+    /// Whoever repeats does so soon, so the cost does not grow with what is kept; Elasticsearch, too, knows only the
+    /// ids of the index that is being written.
+    fn was_sent(&self, id: &str, fresh: &mut HashSet<String>) -> bool {
+        !fresh.insert(id.to_owned()) || self.has(id, NEWEST)
+    }
+
+    /// True if a record with this id is stored in one of the newest parts.
+    fn has(&self, id: &str, parts: usize) -> bool {
         let term = Term::from_field_text(self.fields.id, id);
-        self.parts.read().iter().rev().any(|part| {
+        self.parts.read().iter().rev().take(parts).any(|part| {
             part.searcher().segment_readers().iter().any(|segment| {
                 segment
                     .inverted_index(self.fields.id)

@@ -152,4 +152,6 @@ impl Exporter for SpanExporter {
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod repeats;
+#[cfg(test)]
 mod tests;
