@@ -127,18 +127,29 @@ check_deb() {
     systemd-analyze verify "$work/sightline.service" >"$work/unit" 2>&1 && [ ! -s "$work/unit" ] || { cat "$work/unit"; return 1; }
 }
 
-# Lifecycle policies, by the parser of the Elasticsearch that is tested against; one with a mistake has to be refused.
+# What is kept, by the classes of the Elasticsearch that is tested against: the policy of spans by its parser, and the templates of
+# data streams by their parser and by what decides about each index, over the years on a clock of its own.
 check_lifecycle() {
     elasticsearch_install
-    java=$(jdk 25 21) home=$cache/elasticsearch-$elasticsearch_version
+    java=$(jdk 25 21) home=$cache/elasticsearch-$elasticsearch_version content=dashboards/elasticsearch
     path="$home/lib/*:$home/modules/x-pack-core/*"
     mkdir -p "$work/classes"
-    "$java/bin/javac" --release 21 -proc:none -cp "$path" -d "$work/classes" "$parts/ilm-check/PolicyCheck.java"
+    "$java/bin/javac" --release 21 -proc:none -cp "$path" -d "$work/classes" "$parts"/lifecycle-check/*.java
     reads() { "$java/bin/java" -cp "$path:$work/classes" PolicyCheck "$@"; }
-    reads dashboards/elasticsearch/*lifecycle-policy*.json
+    keeps() { "$java/bin/java" -cp "$path:$work/classes" StreamCheck "$@"; }
+    reads "$content"/*lifecycle-policy*.json
     for mistake in s/min_age/min_agee/ 's/"delete": {}/"deleted": {}/' 's/7d/7 days/'; do
-        sed "$mistake" dashboards/elasticsearch/30-lifecycle-policy.sightline-spans.json >"$work/wrong.json"
+        sed "$mistake" "$content/30-lifecycle-policy.sightline-spans.json" >"$work/wrong.json"
         ! reads "$work/wrong.json" || { echo "the parser takes $mistake"; return 1; }
+    done
+    daily=$(sed -n 's/^ *cluster.lifecycle.default.rollover: //p' docker-compose.yml)
+    streams="$content/20-index-template.sightline-logs.json $content/20-index-template.sightline-audit.json"
+    # shellcheck disable=SC2086  # a list
+    keeps "$daily" $streams | tee "$work/kept"
+    [ "$(tr '\n' ' ' <"$work/kept")" = '30.0 31.0 365.0 366.0 ' ] || { echo "that is not 30 days and a year, to the day"; return 1; }
+    for mistake in /data_retention/d 's/30d/"30 days"/' s/data_retention/retention/; do
+        sed "$mistake" "$content/20-index-template.sightline-logs.json" >"$work/wrong.json"
+        ! keeps "$daily" "$work/wrong.json" || { echo "a stream with $mistake is fine"; return 1; }
     done
 }
 

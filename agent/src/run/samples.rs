@@ -31,8 +31,13 @@ pub(super) fn start(
             };
             let (store, registry, own) = (Arc::clone(&store), Arc::clone(&registry), Arc::clone(&own));
             let round = tokio::task::spawn_blocking(move || round(&store, &registry, &own)).await;
-            if let Err(error) = round {
-                tracing::error!(%error, "a round of samples failed and is missing in the store");
+            match round {
+                // The runtime ends: something else did not start, and it is that which is told.
+                Err(error) if error.is_cancelled() => return,
+                Err(error) => {
+                    tracing::error!(%error, "a round of samples failed and is missing in the store");
+                }
+                Ok(()) => {}
             }
             if ending {
                 return;

@@ -56,3 +56,26 @@ fn the_printed_configuration_is_valid() {
     let again = sightline(&["run", "--print-config", "--config", file.to_str().unwrap()]);
     assert_eq!(printed.stdout, again.stdout);
 }
+
+/// A start that failed also logged that a round of samples was lost: it had been cancelled with everything else.
+#[test]
+fn a_start_that_fails_says_why_and_nothing_else() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("s.yaml");
+    let off = "{listen: off}";
+    let config = format!(
+        "data_dir: {}\nweb: {{listen: '{address}'}}\nmetrics: {{listen_udp: off, listen_tcp: off}}\n\
+         logs: {{tcp: {off}, udp: {off}, http: {off}}}\notlp: {{http: {off}, grpc: {off}}}\nspans: {{zipkin: {off}}}\n",
+        dir.path().join("data").display()
+    );
+    std::fs::write(&file, config).unwrap();
+    for _ in 0..3 {
+        let output = sightline(&["run", "--config", file.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        let said = stderr(&output);
+        assert!(said.contains(&format!("cannot listen on {address}; change web.listen")), "{said}");
+        assert!(!said.contains("ERROR"), "{said}");
+    }
+}
