@@ -168,7 +168,7 @@ where
 {
     let text = expand(file, text, env)?;
     let mut settings: T = parse(file, &text)?;
-    let mut written: Value = parse(file, &text)?;
+    let mut written: Value = tree::<T>(file, &text)?;
     let mut variables: Vec<_> = env.all().into_iter().filter(|(k, _)| k.starts_with(PREFIX)).collect();
     variables.sort();
     // The agent's own command line knows these two; they are no settings.
@@ -211,6 +211,16 @@ where
         };
     }
     Ok(Loaded { settings, file: None, written })
+}
+
+/// The file as a tree for variables to be laid over. To YAML `off` is a boolean unless one insists; to us it is a word
+/// (`listen: off`), but where the settings have a boolean, `on` and `yes` are still good.
+fn tree<T: DeserializeOwned>(file: &str, text: &str) -> Result<Value, Error> {
+    let strict = serde_saphyr::options! { strict_booleans: true };
+    match serde_saphyr::from_str_with_options::<Value>(text, strict) {
+        Ok(words) if serde_json::from_value::<T>(words.clone()).is_ok() => Ok(words),
+        _ => parse(file, text),
+    }
 }
 
 /// Whether `word` stands at the top of the settings.
@@ -296,6 +306,8 @@ mod tests {
         assert_eq!((loaded.settings.web.limit, loaded.settings.web.listen.as_str()), (7, "a:1"));
         assert_eq!(loaded.settings.other.as_ref().unwrap().password.as_deref(), Some("1234"));
         assert!(loaded.asked("web.listen") && loaded.asked("web.limit") && !loaded.asked("other.listen"));
+        let off = load::<Outer>("f", "web: {listen: off}\n", vars, &[]).unwrap();
+        assert_eq!(off.settings.web.listen, "off", "a word in the file stays one beside a variable");
         let fails = |vars| load::<Outer>("f", "", &FixedEnv(vars), &[]).unwrap_err();
         let Error { place, reason } = fails(&[("SIGHTLINE_WEB__LIMIT", "x")]);
         assert_eq!(place, "SIGHTLINE_WEB__LIMIT");
