@@ -6,8 +6,9 @@ use std::borrow::Cow;
 
 use aho_corasick::packed;
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use base64::Engine;
 use memchr::memmem;
-use regex::Regex;
+use regex::{Captures, Regex};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -49,7 +50,7 @@ const WORDS: [&str; 10] = [
 ];
 
 /// Beginnings by which a line is suspected; each in three cases. Four letters are enough to be rare.
-const NEEDLES: [&str; 11] = [
+const NEEDLES: [&str; 12] = [
     "passw",
     "passp",
     "secret",
@@ -60,8 +61,12 @@ const NEEDLES: [&str; 11] = [
     "credential",
     "private",
     "bearer",
+    "basic ",
     "access",
 ];
+
+/// What has one spelling: the beginning of every JSON web token, and letters that a key or a word hides behind escapes.
+const EXACT: [&str; 5] = ["eyJ", r"\u004", r"\u005", r"\u006", r"\u007"];
 
 /// Of these only what a `k` follows is one: API keys are secrets, the API in a path is none.
 const BEFORE_KEY: [&str; 3] = ["api", "private", "access"];
@@ -75,16 +80,21 @@ pub struct Redactor {
     scheme: memmem::Finder<'static>,
     keys: Vec<String>,
     keep: Vec<String>,
+    /// What follows the name of an HTTP scheme.
+    credentials: Option<Regex>,
     patterns: Vec<(Regex, &'static str)>,
+    /// Whether some of them are configured, so that any line may hold what they find.
+    custom: bool,
 }
 
 impl Redactor {
     /// `None` if nothing is to be removed. The error names the pattern that is none.
     pub fn new(settings: &Settings) -> Result<Option<Self>, String> {
-        let mut patterns = Vec::new();
+        let (mut patterns, mut credentials) = (Vec::new(), None);
         if settings.defaults {
+            let scheme = r"(?i)\b(bearer|basic)(\s+)([a-z0-9._~+/=-]{6,})";
+            credentials = Some(Regex::new(scheme).map_err(|e| e.to_string())?);
             for (pattern, with) in [
-                (r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}", "$1 [redacted]"),
                 (r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*", REDACTED),
                 (
                     r#"(?i)\b(\w*(?:password|passwd|passphrase|secret|token|api[_-]?key))(["']?\s*[=:]\s*["']?)[^\s"'&,;]+"#,
@@ -110,6 +120,8 @@ impl Redactor {
             scheme: memmem::Finder::new("://"),
             keys: settings.keys.iter().map(|key| plain(key)).collect(),
             keep: settings.keep.iter().map(|key| plain(key)).collect(),
+            custom: !settings.patterns.is_empty(),
+            credentials,
             patterns,
         }))
     }
@@ -117,8 +129,7 @@ impl Redactor {
     /// Whether a line may hold a secret. Configured keys and patterns make every line suspicious.
     pub fn suspects(&self, line: &[u8]) -> bool {
         !self.keys.is_empty()
-            || self.patterns.len() > 4
-            || (!self.defaults && !self.patterns.is_empty())
+            || self.custom
             || self.needles.as_ref().is_some_and(|needles| needles.are_in(line))
             || self.scheme.find(line).is_some_and(|at| memchr::memchr(b'@', &line[at..]).is_some())
             || card(line).is_some()
@@ -156,6 +167,17 @@ impl Redactor {
     /// A text without its secrets.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut clean = Cow::Borrowed(text);
+        if let Some(credentials) = &self.credentials {
+            let replace = |found: &Captures<'_>| match is_credential(&found[1], &found[3]) {
+                true => format!("{}{}{REDACTED}", &found[1], &found[2]),
+                false => found[0].to_owned(),
+            };
+            if let Cow::Owned(replaced) = credentials.replace_all(text, replace)
+                && *text != *replaced
+            {
+                clean = Cow::Owned(replaced);
+            }
+        }
         for (pattern, with) in &self.patterns {
             if let Cow::Owned(replaced) = pattern.replace_all(&clean, *with)
                 && *clean != *replaced
@@ -185,6 +207,17 @@ impl Redactor {
     }
 }
 
+/// Tells a token from the next word of a sentence ("basic authentication failed"): `Basic` carries `name:password` in
+/// base64, and a bearer's token is long or has digits.
+fn is_credential(scheme: &str, text: &str) -> bool {
+    if scheme.eq_ignore_ascii_case("basic") {
+        let text = text.trim_end_matches(['=', '.', ',']);
+        let pair = base64::engine::general_purpose::STANDARD_NO_PAD.decode(text);
+        return pair.is_ok_and(|pair| pair.contains(&b':'));
+    }
+    text.len() >= 24 || (text.len() >= 8 && text.bytes().any(|b| b.is_ascii_digit()))
+}
+
 /// All needles at once: one pass over a line, with vector instructions where the processor has them.
 #[derive(Debug)]
 enum Needles {
@@ -194,8 +227,7 @@ enum Needles {
 
 impl Needles {
     fn new() -> Result<Self, String> {
-        // What every JSON web token begins with has but one spelling.
-        let mut needles = vec!["eyJ".to_owned()];
+        let mut needles: Vec<String> = EXACT.iter().map(|needle| (*needle).to_owned()).collect();
         for needle in NEEDLES {
             let (first, rest) = needle.split_at(1);
             needles.extend([needle.to_owned(), first.to_uppercase() + rest, needle.to_uppercase()]);
@@ -336,6 +368,10 @@ mod tests {
                 json!({"message": "sent Bearer [redacted] on"}),
             ),
             (
+                json!({"message": "sent Basic Ym9iOnMzY3JldA== on"}),
+                json!({"message": "sent Basic [redacted] on"}),
+            ),
+            (
                 json!({"message": "login password=hunter2, ok"}),
                 json!({"message": "login password=[redacted], ok"}),
             ),
@@ -357,6 +393,28 @@ mod tests {
         );
         assert!(Redactor::new(&Settings { patterns: vec!["(".into()], ..Settings::default() }).is_err());
         assert!(Redactor::new(&Settings { defaults: false, ..Settings::default() }).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_word_after_the_name_of_a_scheme_is_no_secret() {
+        let redactor = Redactor::new(&Settings::default()).unwrap().unwrap();
+        for text in
+            ["basic authentication failed", "Bearer authentication is required", "a Basic Yellow1234 dress"]
+        {
+            assert_eq!(redactor.text(text), text);
+        }
+    }
+
+    #[test]
+    fn a_key_that_hides_behind_escapes_is_found() {
+        let redactor = Redactor::new(&Settings::default()).unwrap().unwrap();
+        for line in [r#"{"p\u0061ssword":"x"}"#, r#"{"\u0050assword":"x"}"#, r#"{"m":"p\u0061ssword=x"}"#] {
+            assert!(redactor.suspects(line.as_bytes()), "{line}");
+            let mut record: Value = serde_json::from_str(line).unwrap();
+            assert!(redactor.record(record.as_object_mut().unwrap()), "{line}");
+        }
+        // Go escapes these in every page and query; they hide nothing.
+        assert!(!redactor.suspects(br#"{"q":"a=1\u0026b=2\u003cc\u003e","name":"caf\u00e9"}"#));
     }
 
     #[test]

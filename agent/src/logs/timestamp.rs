@@ -1,5 +1,7 @@
 //! Times in the forms that loggers write, brought to RFC 3339 in UTC.
 
+mod worded;
+
 /// Nanoseconds since the epoch.
 pub type Nanos = i64;
 
@@ -19,15 +21,19 @@ pub fn is_canonical(text: &[u8]) -> bool {
         && matches!(calendar(text), Some((y, _, _, _, _, _)) if (1971..2200).contains(&y))
 }
 
-/// Reads a time written as text: RFC 3339 and its looser relatives (blank for `T`, comma for the dot, no zone = UTC),
-/// the access log's `10/Oct/2000:13:55:36 -0700`, syslog's `Oct 11 22:14:15` (its year is the one that comes nearest to
-/// `now`), or a number of the epoch in digits.
+/// Reads a time written as text: RFC 3339 and its looser relatives (blank for `T`, comma for the dot, no seconds, no
+/// separators, no zone = UTC), the access log's `10/Oct/2000:13:55:36 -0700`, a month as a word (see [`worded`]; syslog
+/// leaves the year out, then it is the one that comes nearest to `now`), or a number of the epoch in digits.
 pub fn parse(text: &[u8], now: Nanos) -> Option<Nanos> {
     let text = text.trim_ascii();
     let nanos = match text {
         [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b'-' | b'/', ..] => iso(text),
         [b'0'..=b'9', b'0'..=b'9', b'/', ..] => access_log(text),
-        [b'A'..=b'Z', ..] => bsd(text, now),
+        [b'A'..=b'Z' | b'a'..=b'z', ..] => worded::parse(text, now),
+        [b'0'..=b'9', rest @ ..] if rest.iter().take(3).any(|b| matches!(b, b' ' | b'-')) => {
+            worded::parse(text, now)
+        }
+        [b'0'..=b'9', ..] if text.get(8) == Some(&b'T') => compact(text),
         [b'0'..=b'9', ..] => return number(text),
         _ => None,
     }?;
@@ -122,22 +128,51 @@ fn calendar(text: &[u8]) -> Option<(i64, i64, i64, i64, i64, i64)> {
 }
 
 fn iso(text: &[u8]) -> Option<Nanos> {
+    // `2026-11-24T01:02Z`: the seconds may be missing.
+    if text.get(13) == Some(&b':') && text.get(16) != Some(&b':') {
+        return iso(&[text.get(..16)?, b":00", &text[16..]].concat());
+    }
     let (year, month, day, hour, minute, second) = calendar(text)?;
     matches!(text[10], b'T' | b't' | b' ').then_some(())?;
     let rest = &text[19..];
-    let (fraction, zone) = match rest {
+    let (digits, zone) = match rest {
         [b'.' | b',', digits @ ..] => {
-            let n = digits.iter().take_while(|b| b.is_ascii_digit()).count();
-            (&digits[..n], &digits[n..])
+            digits.split_at(digits.iter().take_while(|b| b.is_ascii_digit()).count())
         }
         _ => (&rest[..0], rest),
     };
-    let nanos = fraction.iter().take(9).fold((0, SECOND), |(nanos, place), &digit| {
+    // Go writes a zone's name, and a clock reading, behind its number.
+    let zone = zone.trim_ascii().split(|&b| b == b' ').next().unwrap_or_default();
+    let seconds = days(year, month, day) * DAY + hour * 3600 + minute * 60 + second - offset(zone)?;
+    seconds.checked_mul(SECOND)?.checked_add(fraction(digits))
+}
+
+/// `20261124T010203Z`, with a fraction perhaps.
+fn compact(text: &[u8]) -> Option<Nanos> {
+    let (date, time) = (text.get(..8)?, text.get(9..15)?);
+    date.iter().chain(time).all(u8::is_ascii_digit).then_some(())?;
+    iso(&[
+        &date[..4],
+        b"-",
+        &date[4..6],
+        b"-",
+        &date[6..],
+        b"T",
+        &time[..2],
+        b":",
+        &time[2..4],
+        b":",
+        &text[13..],
+    ]
+    .concat())
+}
+
+/// Nanoseconds of the digits behind a point.
+fn fraction(digits: &[u8]) -> i64 {
+    let (nanos, _) = digits.iter().take(9).fold((0, SECOND), |(nanos, place), &digit| {
         (nanos + i64::from(digit - b'0') * (place / 10), place / 10)
     });
-    let seconds =
-        days(year, month, day) * DAY + hour * 3600 + minute * 60 + second - offset(zone.trim_ascii())?;
-    seconds.checked_mul(SECOND)?.checked_add(nanos.0)
+    nanos
 }
 
 /// Seconds east of UTC: `Z`, nothing, `UTC`, `+02:00`, `-0700`, `+02`.
@@ -160,37 +195,17 @@ fn offset(zone: &[u8]) -> Option<i64> {
 /// `10/Oct/2000:13:55:36 -0700`
 fn access_log(text: &[u8]) -> Option<Nanos> {
     let (day, year) = (decimal(text.get(0..2)?)?, decimal(text.get(7..11)?)?);
-    let month = month_name(text.get(3..6)?)?;
+    let month = worded::month(text.get(3..6)?)?;
     let time = clock(text.get(12..20)?)?;
     (1..=month_days(year, month)).contains(&day).then_some(())?;
     let seconds = days(year, month, day) * DAY + time - offset(text.get(20..)?.trim_ascii())?;
     seconds.checked_mul(SECOND)
 }
 
-/// `Oct 11 22:14:15`, the day padded with a blank or a zero.
-fn bsd(text: &[u8], now: Nanos) -> Option<Nanos> {
-    let month = month_name(text.get(0..3)?)?;
-    let day = decimal(text.get(4..6)?.trim_ascii())?;
-    let time = clock(text.get(7..15)?)?;
-    let (this_year, _, _) = civil(now.div_euclid(SECOND * DAY));
-    // A line of December read in January is of last year, one that is a little ahead at New Year of the next.
-    [this_year - 1, this_year, this_year + 1]
-        .into_iter()
-        .filter(|&year| (1..=month_days(year, month)).contains(&day))
-        .map(|year| (days(year, month, day) * DAY + time) * SECOND)
-        .min_by_key(|nanos| (nanos - now).abs())
-}
-
 fn clock(text: &[u8]) -> Option<i64> {
     let (hour, minute, second) = (decimal(&text[0..2])?, decimal(&text[3..5])?, decimal(&text[6..8])?);
     (hour < 24 && minute < 60 && second <= 60 && text[2] == b':' && text[5] == b':')
         .then_some(hour * 3600 + minute * 60 + second)
-}
-
-fn month_name(name: &[u8]) -> Option<i64> {
-    const NAMES: [&[u8]; 12] =
-        [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
-    NAMES.iter().position(|n| *n == name).map(|n| n as i64 + 1)
 }
 
 fn month_days(year: i64, month: i64) -> i64 {
@@ -252,6 +267,21 @@ mod tests {
             ("10/Oct/2000:13:55:36 -0700", "2000-10-10T20:55:36.000Z"),
             ("Dec 31 23:59:58", "2025-12-31T23:59:58.000Z"),
             ("Jan  1 00:00:09", "2026-01-01T00:00:09.000Z"),
+            ("Oct 11 22:14:15.003", "2025-10-11T22:14:15.003Z"),
+            ("2026-11-24T01:02Z", "2026-11-24T01:02:00.000Z"),
+            ("2026-11-24 01:02", "2026-11-24T01:02:00.000Z"),
+            ("20261124T010203Z", "2026-11-24T01:02:03.000Z"),
+            ("20261124T010203.456+0100", "2026-11-24T00:02:03.456Z"),
+            ("2026-11-24 01:02:03.5 +0100 CET m=+0.1", "2026-11-24T00:02:03.500Z"),
+            ("Tue, 24 Nov 2026 01:02:03 GMT", "2026-11-24T01:02:03.000Z"),
+            ("Tue, 24 Nov 2026 01:02:03 -0500 (EST)", "2026-11-24T06:02:03.000Z"),
+            ("24 Nov 2026 01:02:03,456", "2026-11-24T01:02:03.456Z"),
+            ("24-Nov-2026 01:02:03.456", "2026-11-24T01:02:03.456Z"),
+            ("Tue Nov 24 01:02:03 2026", "2026-11-24T01:02:03.000Z"),
+            ("Tue Nov 24 01:02:03 UTC 2026", "2026-11-24T01:02:03.000Z"),
+            ("Nov 24, 2026 1:02:03 AM", "2026-11-24T01:02:03.000Z"),
+            ("November 24, 2026 12:02:03 PM", "2026-11-24T12:02:03.000Z"),
+            ("Nov 24, 2026 12:02:03 am", "2026-11-24T00:02:03.000Z"),
             ("1700000000", "2023-11-14T22:13:20.000Z"),
             ("1700000000.25", "2023-11-14T22:13:20.250Z"),
             ("1700000000123", "2023-11-14T22:13:20.123Z"),
@@ -276,6 +306,15 @@ mod tests {
             "99999999999999999999",
             "1e300",
             "Oct",
+            "Nov 24 2026",
+            "Tue Nov 24 01:02:03 CET 2026",
+            "Nov 31 2026 01:02:03",
+            "Nov 24, 2026 13:02:03 PM",
+            "24-Nov-2026",
+            "24-11-2026 01:02:03",
+            "20261324T010203Z",
+            "20261124T0102",
+            "May I be excused at 10:00:00",
         ] {
             assert_eq!(parse(text.as_bytes(), NEW_YEAR), None, "{text}");
         }
