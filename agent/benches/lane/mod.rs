@@ -2,8 +2,12 @@
 #![allow(dead_code, reason = "each program uses its part")]
 
 pub(crate) mod agent;
+pub(crate) mod backlog;
 pub(crate) mod child;
+pub(crate) mod lines;
+pub(crate) mod otlp;
 pub(crate) mod process;
+pub(crate) mod round;
 pub(crate) mod sink;
 
 /// The value of `--name VALUE` on the command line, or `default`.

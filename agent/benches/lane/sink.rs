@@ -23,7 +23,11 @@ pub(crate) enum Kind {
 
 impl Sink {
     pub(crate) fn start(kind: Kind) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), kind)
+    }
+
+    pub(crate) fn start_at(address: SocketAddr, kind: Kind) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let sink = Sink { address, records: Arc::default(), requests: Arc::default() };
         let handle = sink.clone();
