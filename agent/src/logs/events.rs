@@ -16,6 +16,7 @@ pub fn received(batch: &Batch) {
         ("unparsed", batch.unparsed),
         ("redacted", batch.redacted),
         ("repaired", batch.repaired),
+        ("invalid_utf8", batch.invalid_utf8),
         ("stream_overflow", batch.overflowed),
     ] {
         if count > 0 {

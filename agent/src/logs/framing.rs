@@ -10,6 +10,8 @@ pub struct Framer {
     skipping: bool,
     /// Lines that were too long since the last [`Framer::take_oversized`].
     oversized: u64,
+    /// Lines that were finished, for whatever end.
+    lines: u64,
 }
 
 impl Framer {
@@ -68,7 +70,20 @@ impl Framer {
         self.carry.len()
     }
 
+    /// Lines that were finished so far.
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    /// Gives up the line that is not finished: what came of it is forgotten, the rest is passed over.
+    pub fn abandon(&mut self) {
+        self.skipping = true;
+        self.carry = Vec::new();
+        self.balance = Balance::default();
+    }
+
     fn line(&mut self, line: &[u8], max_line: usize, emit: &mut dyn FnMut(&[u8])) {
+        self.lines += 1;
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.len() > max_line {
             self.oversized += 1;
@@ -127,9 +142,7 @@ impl Framer {
         }
         if self.carry.len() > max_line {
             self.oversized += 1;
-            self.skipping = true;
-            self.carry = Vec::new();
-            self.balance = Balance::default();
+            self.abandon();
         }
     }
 }

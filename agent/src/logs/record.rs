@@ -60,6 +60,8 @@ pub struct Batch {
     pub overflowed: u64,
     /// How many needed repair to be a document that Elasticsearch takes.
     pub repaired: u64,
+    /// How many lines were not UTF-8; what could not be read is a replacement character.
+    pub invalid_utf8: u64,
     /// How many a rule dropped; they are not among the payloads.
     pub dropped: u64,
     /// How many held a secret.
@@ -73,7 +75,7 @@ impl Batch {
     pub fn clear(&mut self) {
         self.payloads.clear();
         (self.unparsed, self.overflowed, self.repaired) = (0, 0, 0);
-        (self.dropped, self.redacted) = (0, 0);
+        (self.dropped, self.redacted, self.invalid_utf8) = (0, 0, 0);
         self.failures.clear();
     }
 }
@@ -104,7 +106,7 @@ impl Policy {
         let text: Cow<'_, [u8]> = match std::str::from_utf8(line) {
             Ok(_) => Cow::Borrowed(line),
             Err(_) => {
-                batch.repaired += 1;
+                batch.invalid_utf8 += 1;
                 Cow::Owned(String::from_utf8_lossy(line).into_owned().into_bytes())
             }
         };

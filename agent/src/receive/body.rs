@@ -74,6 +74,11 @@ impl Budget {
         Budget { held: Arc::new(AtomicU64::new(0)), most }
     }
 
+    /// Holds nothing yet.
+    pub fn share(&self) -> Held {
+        Held { budget: self.clone(), bytes: 0 }
+    }
+
     fn take(&self, bytes: u64) -> Result<(), BodyError> {
         let before = self.held.fetch_add(bytes, Ordering::Relaxed);
         if before + bytes > self.most {
@@ -89,16 +94,32 @@ impl Budget {
 pub struct Payload {
     /// The body, decompressed.
     pub bytes: Bytes,
-    _held: Held,
+    held: Held,
 }
 
+/// What one peer holds of a budget, until it is dropped.
 #[derive(Debug)]
-struct Held {
+pub struct Held {
     budget: Budget,
     bytes: u64,
 }
 
 impl Held {
+    /// Holds exactly `bytes` from now on; if that is refused, what it held before.
+    ///
+    /// # Errors
+    /// [`BodyError::Busy`].
+    pub fn set(&mut self, bytes: usize) -> Result<(), BodyError> {
+        let bytes = bytes as u64;
+        if bytes > self.bytes {
+            self.budget.take(bytes - self.bytes)?;
+        } else {
+            self.budget.held.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+
     fn grow(&mut self, bytes: usize) -> Result<(), BodyError> {
         self.budget.take(bytes as u64)?;
         self.bytes += bytes as u64;
@@ -119,18 +140,30 @@ pub async fn read(
     limits: &Limits,
     budget: &Budget,
 ) -> Result<Payload, BodyError> {
-    let most = limits.size.as_usize();
-    let mut held = Held { budget: budget.clone(), bytes: 0 };
+    let encoding = headers.get(header::CONTENT_ENCODING).map(|v| v.as_bytes());
+    raw(body, limits.size.as_usize(), limits, budget).await?.unpacked(encoding, limits).await
+}
+
+/// Reads a body of at most `most` bytes as it stands on the wire.
+pub async fn raw(body: Body, most: usize, limits: &Limits, budget: &Budget) -> Result<Payload, BodyError> {
+    let mut held = budget.share();
     let deadline = limits.body.0;
-    let raw = tokio::time::timeout(deadline, whole(body, most, &mut held))
+    let bytes = tokio::time::timeout(deadline, whole(body, most, &mut held))
         .await
         .map_err(|_| BodyError::Slow(deadline))??;
-    let encoding = headers.get(header::CONTENT_ENCODING).map(|v| v.as_bytes().to_ascii_lowercase());
-    match encoding.as_deref() {
-        None | Some(b"" | b"identity") => Ok(Payload { bytes: raw, _held: held }),
-        Some(b"gzip" | b"x-gzip") => unpack(raw, "gzip", most, held, flate2::read::MultiGzDecoder::new).await,
-        Some(b"deflate") => unpack(raw, "deflate", most, held, flate2::read::ZlibDecoder::new).await,
-        Some(other) => Err(BodyError::Encoding(String::from_utf8_lossy(other).into_owned())),
+    Ok(Payload { bytes, held })
+}
+
+impl Payload {
+    /// The payload without the encoding that a header names.
+    pub async fn unpacked(self, encoding: Option<&[u8]>, limits: &Limits) -> Result<Self, BodyError> {
+        let most = limits.size.as_usize();
+        match encoding.map(<[u8]>::to_ascii_lowercase).as_deref() {
+            None | Some(b"" | b"identity") => Ok(self),
+            Some(b"gzip" | b"x-gzip") => unpack(self, "gzip", most, flate2::read::MultiGzDecoder::new).await,
+            Some(b"deflate") => unpack(self, "deflate", most, flate2::read::ZlibDecoder::new).await,
+            Some(other) => Err(BodyError::Encoding(String::from_utf8_lossy(other).into_owned())),
+        }
     }
 }
 
@@ -157,16 +190,16 @@ async fn whole(mut body: Body, most: usize, held: &mut Held) -> Result<Bytes, Bo
 }
 
 async fn unpack<R: Read>(
-    raw: Bytes,
+    packed: Payload,
     name: &'static str,
     most: usize,
-    mut held: Held,
     reader: impl FnOnce(std::io::Cursor<Bytes>) -> R + Send + 'static,
 ) -> Result<Payload, BodyError> {
     // A few bytes can become the whole limit: never on a thread that serves others.
     let work = move || {
-        let mut out = Vec::with_capacity((raw.len() * 4).min(most));
-        let mut reader = reader(std::io::Cursor::new(raw));
+        let Payload { bytes, mut held } = packed;
+        let mut out = Vec::with_capacity((bytes.len() * 4).min(most));
+        let mut reader = reader(std::io::Cursor::new(bytes));
         loop {
             let before = out.len();
             let read = reader.by_ref().take(256 * 1024).read_to_end(&mut out);
@@ -176,7 +209,7 @@ async fn unpack<R: Read>(
             }
             held.grow(grown)?;
             match read {
-                Ok(0) => return Ok(Payload { bytes: Bytes::from(out), _held: held }),
+                Ok(0) => return Ok(Payload { bytes: Bytes::from(out), held }),
                 Ok(_) => {}
                 Err(_) => return Err(BodyError::Corrupt(name)),
             }

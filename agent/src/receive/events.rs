@@ -30,6 +30,13 @@ pub fn handshake_failed(receiver: &'static str, peer: SocketAddr, error: &io::Er
     tracing::debug!(receiver, %peer, %error, "handshake failed");
 }
 
+/// A connection was closed because its peer was too slow: `idle`, `slow_header`, `slow_line`.
+pub fn closed(receiver: &'static str, reason: &'static str, peer: SocketAddr) {
+    metrics::counter!("sightline_connections_closed_total", "receiver" => receiver, "reason" => reason)
+        .increment(1);
+    tracing::debug!(receiver, reason, %peer, "connection closed, the peer was too slow");
+}
+
 /// The system gave no connection.
 pub fn accept_failed(receiver: &'static str, error: &io::Error) {
     metrics::counter!("sightline_connections_refused_total", "receiver" => receiver, "reason" => "accept")
@@ -51,6 +58,11 @@ pub fn answered(receiver: &'static str, status: u16) {
 /// Input was refused before it was a record.
 pub fn rejected(lane: &'static str, reason: &'static str, count: u64) {
     metrics::counter!("sightline_rejected_total", "lane" => lane, "reason" => reason).increment(count);
+}
+
+/// The word under which a text body that cannot be read is counted.
+pub fn unreadable(body: &[u8]) -> &'static str {
+    if std::str::from_utf8(body).is_err() { "invalid_utf8" } else { "malformed" }
 }
 
 /// Records were taken into a lane.

@@ -1,7 +1,10 @@
 //! Serves an `axum::Router` at a receiver's door: HTTP/1 and HTTP/2, header deadline, tokens, drain on stop.
 
+use std::error::Error;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::body::Body;
@@ -78,6 +81,7 @@ async fn connection(
     mut stop: watch::Receiver<bool>,
 ) {
     let (receiver, peer) = (app.receiver, app.peer);
+    let unanswered = stream.unanswered();
     let service = hyper::service::service_fn(move |request| {
         let app = app.clone();
         async move { Ok::<_, std::convert::Infallible>(app.answer(request).await) }
@@ -91,8 +95,29 @@ async fn connection(
             connection.as_mut().await
         }
     };
-    if let Err(error) = ended {
-        // A peer that hangs up, idles or sends no HTTP is the peer's affair.
-        tracing::debug!(receiver, %peer, error, "connection ended");
+    match ended {
+        Err(error) if waited_in_vain(&*error) => {
+            let reason = if unanswered.load(Ordering::Relaxed) { "slow_header" } else { "idle" };
+            events::closed(receiver, reason, peer);
+        }
+        // A peer that hangs up or sends no HTTP is the peer's affair.
+        Err(error) => tracing::debug!(receiver, %peer, error, "connection ended"),
+        Ok(()) => {}
     }
+}
+
+/// Whether a deadline ended a connection: that of a header, or that of an idle stream.
+fn waited_in_vain(error: &(dyn Error + 'static)) -> bool {
+    let timed_out = |error: &(dyn Error + 'static)| {
+        error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout)
+            || error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::TimedOut)
+    };
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if timed_out(error) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }

@@ -30,11 +30,12 @@ pub struct Limits {
     pub handshake: Span,
     /// The header of a request must be there by then; also how long an HTTP/1 connection is kept between requests.
     pub header: Span,
-    /// The body of a request must be there by then.
+    /// The body of a request must be there by then; on a port for lines, the end of a line that has begun.
     pub body: Span,
     /// The largest body, and the largest one after decompression.
     pub size: Bytes,
-    /// Bytes of bodies that all requests being read may hold together; beyond it the answer is 429.
+    /// Bytes of bodies that all requests being read may hold together; beyond it the answer is 429. On a port for
+    /// lines, bytes of all lines that are not finished; beyond it such a line is refused.
     pub in_flight: Bytes,
 }
 

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ pub struct Stream {
     idle: Duration,
     // Armed on the first read that has to wait, so that a busy connection never touches the timer.
     timer: Option<Pin<Box<Sleep>>>,
+    unanswered: Arc<AtomicBool>,
 }
 
 enum Transport {
@@ -26,12 +29,21 @@ enum Transport {
 impl Stream {
     /// A connection without encryption.
     pub(super) fn plain(stream: TcpStream, idle: Duration) -> Self {
-        Stream { transport: Transport::Plain(stream), idle, timer: None }
+        Stream::over(Transport::Plain(stream), idle)
     }
 
     /// A connection whose handshake is done.
     pub(super) fn tls(stream: TlsStream<TcpStream>, idle: Duration) -> Self {
-        Stream { transport: Transport::Tls(Box::new(stream)), idle, timer: None }
+        Stream::over(Transport::Tls(Box::new(stream)), idle)
+    }
+
+    fn over(transport: Transport, idle: Duration) -> Self {
+        Stream { transport, idle, timer: None, unanswered: Arc::default() }
+    }
+
+    /// True while something was read since the last write: the peer is in the middle of a request, not between two.
+    pub(super) fn unanswered(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.unanswered)
     }
 }
 
@@ -44,6 +56,7 @@ impl AsyncRead for Stream {
         };
         if read.is_ready() {
             this.timer = None;
+            this.unanswered.store(true, Ordering::Relaxed);
             return read;
         }
         let idle = this.idle;
@@ -58,6 +71,7 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.unanswered.store(false, Ordering::Relaxed);
         match &mut self.get_mut().transport {
             Transport::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Transport::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
@@ -83,6 +97,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.unanswered.store(false, Ordering::Relaxed);
         match &mut self.get_mut().transport {
             Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),

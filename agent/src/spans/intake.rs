@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::otlp::translate::{self, Facts};
 use super::sample::Sampling;
+use super::span::take_repaired;
 use super::zipkin::{self, Refused};
 use crate::hooks::{Exemplar, ExemplarHook};
 use crate::queue::Broken;
@@ -97,7 +98,13 @@ impl Intake {
     ) -> Result<Taken, Refusal> {
         WORKER.with_borrow_mut(|worker| {
             worker.payloads.clear();
-            let (rejected, why) = fill(worker, sampled_out)?;
+            let filled = fill(worker, sampled_out);
+            let repaired = take_repaired();
+            if repaired > 0 {
+                metrics::counter!("sightline_spans_noted_total", "what" => "invalid_utf8")
+                    .increment(repaired);
+            }
+            let (rejected, why) = filled?;
             let mut taken = Taken::default();
             if !worker.payloads.is_empty() {
                 taken.ticket =

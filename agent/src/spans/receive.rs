@@ -56,12 +56,13 @@ async fn spans(request: Request, intake: &Intake, budget: &Budget, limits: &Limi
         true => intake.zipkin_proto(&payload.bytes),
         false => intake.zipkin_json(&payload.bytes),
     };
+    if let Err(Refusal::Malformed(_)) = &taken {
+        let reason = if proto { "malformed" } else { events::unreadable(&payload.bytes) };
+        events::rejected(LANE, reason, 1);
+    }
     drop(payload);
     match taken {
-        Err(Refusal::Malformed(reason)) => {
-            events::rejected(LANE, "malformed", 1);
-            (StatusCode::BAD_REQUEST, format!("{reason}\n")).into_response()
-        }
+        Err(Refusal::Malformed(reason)) => (StatusCode::BAD_REQUEST, format!("{reason}\n")).into_response(),
         Err(Refusal::Full) => {
             (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "1")], format!("{}\n", Refusal::Full))
                 .into_response()

@@ -2,6 +2,8 @@
 //!
 //! `traceId` always has 32 lower-case hexadecimal digits, `id` 16; times are microseconds; tags are strings.
 
+use std::cell::Cell;
+
 use crate::json;
 
 /// What kind of call a span is; `None` of Zipkin is a span within a process.
@@ -179,12 +181,24 @@ impl<'o> Writer<'o> {
     }
 }
 
+thread_local! {
+    static REPAIRED: Cell<u64> = const { Cell::new(0) };
+}
+
 /// Appends bytes that should be UTF-8 as a JSON string; what is not becomes U+FFFD.
 pub fn text(out: &mut Vec<u8>, bytes: &[u8]) {
     match std::str::from_utf8(bytes) {
         Ok(_) => json::string(out, bytes),
-        Err(_) => json::string(out, String::from_utf8_lossy(bytes).as_bytes()),
+        Err(_) => {
+            REPAIRED.set(REPAIRED.get() + 1);
+            json::string(out, String::from_utf8_lossy(bytes).as_bytes());
+        }
     }
+}
+
+/// How many texts this thread had to repair since it was last asked.
+pub fn take_repaired() -> u64 {
+    REPAIRED.take()
 }
 
 /// Nanoseconds to the microseconds of Zipkin; what is shorter than one is one, because 0 means unknown there.

@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 
 use super::fakes::bulk::Bulk;
 use super::fakes::server::Server;
@@ -15,6 +18,13 @@ use super::support::{eventually, free_port, get_text};
 
 /// What all of it together may cost above an agent that was just started, in MiB.
 const ROOM: u64 = 160;
+
+/// The patience of the ports is short here, and what unfinished lines may hold is little.
+const ENVIRONMENT: [(&str, &str); 3] = [
+    ("SIGHTLINE_LOGS__TCP__LIMITS__BODY", "2s"),
+    ("SIGHTLINE_SPANS__ZIPKIN__LIMITS__IDLE", "2s"),
+    ("SIGHTLINE_LOGS__TCP__LIMITS__IN_FLIGHT", "4MiB"),
+];
 
 fn resident(agent: &Process) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", agent.id())).unwrap();
@@ -25,6 +35,7 @@ fn resident(agent: &Process) -> u64 {
 struct Target {
     ports: Ports,
     http: u16,
+    grpc: u16,
     client: reqwest::Client,
 }
 
@@ -39,6 +50,37 @@ impl Target {
     async fn rejected(&self, lane: &str, reason: &str) -> f64 {
         let (lane, reason) = (format!("lane=\"{lane}\""), format!("reason=\"{reason}\""));
         self.count("sightline_rejected_total", &[&lane, &reason]).await
+    }
+
+    async fn rises(&self, name: &str, labels: &[&str], from: f64) {
+        eventually(&format!("{name}{labels:?} is counted"), 20, async || {
+            let now = self.count(name, labels).await;
+            if now > from { Ok(()) } else { Err(now) }
+        })
+        .await;
+    }
+
+    /// The gRPC status of one call whose message is `message`, compressed or not.
+    async fn call(&self, service: &str, flag: u8, message: &[u8]) -> String {
+        let mut frame = vec![flag];
+        frame.extend((message.len() as u32).to_be_bytes());
+        frame.extend(message);
+        self.frame(service, frame).await
+    }
+
+    async fn frame(&self, service: &str, frame: Vec<u8>) -> String {
+        let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+        let uri = format!("http://127.0.0.1:{}/opentelemetry.proto.collector.{service}/Export", self.grpc);
+        let request = http::Request::post(uri)
+            .header("content-type", "application/grpc")
+            .header("grpc-encoding", "gzip")
+            .body(Full::<bytes::Bytes>::from(frame))
+            .unwrap();
+        let answer = client.request(request).await.unwrap();
+        let status = |headers: &http::HeaderMap| Some(headers.get("grpc-status")?.to_str().ok()?.to_owned());
+        let head = status(answer.headers());
+        let rest = answer.into_body().collect().await.unwrap();
+        head.or_else(|| status(rest.trailers()?)).unwrap_or_default()
     }
 
     async fn post(&self, port: u16, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> u16 {
@@ -84,8 +126,11 @@ async fn harm_is_refused_counted_and_forgotten() {
     let logs = format!(
         "http: {{listen: '127.0.0.1:{http}', limits: {{body: 500ms, header: 500ms}}}}, max_line: 256KiB"
     );
-    let agent = ports.start(&logs, &more, &[]).await;
-    let target = Target { ports, http, client: reqwest::Client::new() };
+    let grpc = free_port();
+    let address = format!("127.0.0.1:{grpc}");
+    let environment = [&ENVIRONMENT[..], &[("SIGHTLINE_OTLP__GRPC__LISTEN", address.as_str())]].concat();
+    let agent = ports.start(&logs, &more, &environment).await;
+    let target = Target { ports, http, grpc, client: reqwest::Client::new() };
     target.serves(&server, 0).await;
     let before = resident(&agent);
 
@@ -110,6 +155,26 @@ async fn harm_is_refused_counted_and_forgotten() {
             "{path}"
         );
         assert_eq!(target.rejected(lane, "body_corrupt").await, was + 1.0, "{path}");
+    }
+
+    for (service, lane) in [
+        ("logs.v1.LogsService", "logs"),
+        ("trace.v1.TraceService", "spans"),
+        ("metrics.v1.MetricsService", "metrics"),
+    ] {
+        let was = target.rejected(lane, "body_too_large").await;
+        assert_eq!(target.call(service, 1, &bomb).await, "3", "{service}: a bomb");
+        assert_eq!(target.rejected(lane, "body_too_large").await, was + 1.0, "{service}");
+        let was = target.rejected(lane, "body_corrupt").await;
+        assert_eq!(target.call(service, 1, b"\x1f\x8bno gzip at all").await, "3", "{service}: no gzip");
+        assert_eq!(target.rejected(lane, "body_corrupt").await, was + 1.0, "{service}");
+        let was = target.rejected(lane, "malformed").await;
+        assert_eq!(target.call(service, 0, b"\x0a\xff\xff\xff\x7f").await, "3", "{service}: no message");
+        assert_eq!(target.rejected(lane, "malformed").await, was + 1.0, "{service}");
+        let was = target.rejected(lane, "body_broken").await;
+        let promise = b"\0\xff\xff\xff\xffabc".to_vec();
+        assert_eq!(target.frame(service, promise).await, "3", "{service}: less than it promised");
+        assert_eq!(target.rejected(lane, "body_broken").await, was + 1.0, "{service}");
     }
 
     // Depth: a line nested a hundred thousand times is kept as text; OTLP and Zipkin refuse theirs.
@@ -163,7 +228,35 @@ async fn harm_is_refused_counted_and_forgotten() {
     })
     .await;
 
+    // Text that is none, on each port: taken with its broken letters replaced, or refused; counted by name.
+    let noted = ["what=\"invalid_utf8\""];
+    assert_eq!(target.count("sightline_logs_noted_total", &noted).await, 1.0, "the line above");
+    lines.write_all(b"a plain \xc3 line\n").unwrap();
+    target.rises("sightline_logs_noted_total", &noted, 1.0).await;
+    let item = b"{\"create\":{}}\n{\"message\":\"\xff\"}\n".to_vec();
+    assert_eq!(target.post(http, "/_bulk", &[("content-type", json)], item).await, 200);
+    assert_eq!(target.rejected("logs", "invalid_utf8").await, 1.0);
+    for (port, path) in [(target.ports.otlp, "/v1/traces"), (target.ports.zipkin, "/api/v2/spans")] {
+        let was = target.rejected("spans", "invalid_utf8").await;
+        let body = b"[{\"name\":\"\xff\"}]".to_vec();
+        assert_eq!(target.post(port, path, &[("content-type", json)], body).await, 400);
+        assert_eq!(target.rejected("spans", "invalid_utf8").await, was + 1.0);
+    }
+    let mut span = vec![0x0a, 16];
+    span.extend([1; 16]);
+    span.extend([0x12, 8]);
+    span.extend([1; 8]);
+    span.extend([0x2a, 2, 0xff, b'x']);
+    for _ in 0..3 {
+        span = [&[0x12, span.len() as u8][..], &span].concat();
+    }
+    span[0] = 0x0a;
+    let was = target.count("sightline_spans_noted_total", &noted).await;
+    assert_eq!(target.call("trace.v1.TraceService", 0, &span).await, "0");
+    assert_eq!(target.count("sightline_spans_noted_total", &noted).await, was + 1.0);
+
     // Slowness: headers and bodies that trickle are cut off.
+    let silent = TcpStream::connect(("127.0.0.1", target.ports.zipkin)).unwrap();
     for piece in
         ["POST /logs HTTP/1.1\r\nhost:", "POST /logs HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{"]
     {
@@ -175,6 +268,29 @@ async fn harm_is_refused_counted_and_forgotten() {
         let ended = slow.read_to_end(&mut Vec::new());
         assert!(ended.is_ok() || began.elapsed() < Duration::from_secs(9), "{piece:?} is waited for");
     }
+    let closed = "sightline_connections_closed_total";
+    target.rises(closed, &["logs_http", "slow_header"], 0.0).await;
+    assert_eq!(target.rejected("logs", "body_timeout").await, 1.0);
+    // A line whose end does not come, a byte at a time, and connections that say nothing.
+    let mut trickle = TcpStream::connect(("127.0.0.1", target.ports.logs)).unwrap();
+    eventually("the slow line is cut off", 20, async || {
+        // An error is what is waited for.
+        let _ = trickle.write_all(b"x");
+        let now = target.count(closed, &["logs_tcp", "slow_line"]).await;
+        if now == 1.0 { Ok(()) } else { Err(now) }
+    })
+    .await;
+    target.rises(closed, &["\"zipkin\"", "idle"], 0.0).await;
+    drop(silent);
+    // Many lines without an end: together they hold no more than their bound.
+    let mut unfinished: Vec<TcpStream> = Vec::new();
+    for _ in 0..40 {
+        let mut stream = TcpStream::connect(("127.0.0.1", target.ports.logs)).unwrap();
+        stream.write_all(&vec![b'x'; 200 << 10]).unwrap();
+        unfinished.push(stream);
+    }
+    target.rises("sightline_rejected_total", &["logs", "unfinished_lines"], 10.0).await;
+    drop(unfinished);
 
     // Numbers: two thousand connections that say nothing. Those above the bound are closed and counted.
     let was = target.count("sightline_connections_refused_total", &["too_many_connections"]).await;

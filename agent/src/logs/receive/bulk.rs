@@ -140,22 +140,22 @@ fn take(
     scratch: &mut Scratch,
     batch: &mut Batch,
 ) -> Option<&'static str> {
-    let error = if item.verb == "update" {
-        "update is not taken: log records are only added"
+    let (reason, error) = if item.verb == "update" {
+        ("bulk_item", "update is not taken: log records are only added")
     } else if document.len() > max_line {
-        "the document is larger than logs.max_line"
+        ("line_too_long", "the document is larger than logs.max_line")
     } else if item.id.len() > 255 {
-        "_id is longer than 255 bytes"
+        ("bulk_item", "_id is longer than 255 bytes")
     } else if std::str::from_utf8(document).is_err() {
-        "the document is not utf-8"
+        ("invalid_utf8", "the document is not utf-8")
     } else {
         let id = (!item.id.is_empty()).then_some(&*item.id);
         match policy.object(document, source, now, id, scratch, batch) {
             Ok(end) if document[end..].trim_ascii().is_empty() => return None,
-            _ => "the document is not a json object",
+            _ => ("bulk_item", "the document is not a json object"),
         }
     };
-    events::rejected("bulk_item", 1);
+    events::rejected(reason, 1);
     Some(error)
 }
 

@@ -16,6 +16,7 @@ use crate::logs::intake::{Intake, now};
 use crate::logs::record::{Batch, Policy, Scratch, Source};
 use crate::logs::timestamp::Nanos;
 use crate::receive::body::{self, Budget};
+use crate::receive::events::unreadable;
 use crate::receive::http::Peer;
 use crate::receive::settings::Limits;
 use crate::receive::sink::Ticket;
@@ -79,7 +80,7 @@ impl Shared {
         });
         match (filled, taken) {
             (Err(reason), _) => {
-                events::rejected("malformed", 1);
+                events::rejected(unreadable(&payload.bytes), 1);
                 Err((StatusCode::BAD_REQUEST, format!("{reason}\n")).into_response())
             }
             (Ok(_), Err(_)) => {

@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
@@ -15,6 +15,8 @@ use crate::logs::events;
 use crate::logs::framing::Framer;
 use crate::logs::intake::{Intake, now};
 use crate::logs::record::{Batch, Source};
+use crate::receive::body::{Budget, Held};
+use crate::receive::events as door;
 use crate::receive::listen::{self, Door, stopped};
 use crate::receive::stream::Stream;
 
@@ -29,10 +31,46 @@ thread_local! {
 pub fn serve(door: Door, intake: Intake, own_host: String, stop: watch::Receiver<bool>) -> JoinHandle<()> {
     let receiver = door.receiver;
     let own_host: std::sync::Arc<str> = own_host.into();
+    let (budget, patience) = (Budget::new(door.limits.in_flight.0), door.limits.body.0);
     listen::serve(door, stop, move |stream, peer, stop| {
-        let host = sender(peer, &own_host);
-        connection(receiver, stream, host, intake.clone(), stop)
+        let sender = Sender { receiver, peer, host: sender(peer, &own_host) };
+        let unfinished = Unfinished { held: budget.share(), patience, lines: 0, since: None };
+        connection(sender, stream, unfinished, intake.clone(), stop)
     })
+}
+
+/// Who is at the other end.
+struct Sender {
+    receiver: &'static str,
+    peer: SocketAddr,
+    host: String,
+}
+
+/// The line of a connection whose end has not come: its share of the memory that all of them may hold, and its age.
+struct Unfinished {
+    held: Held,
+    patience: Duration,
+    lines: u64,
+    since: Option<Instant>,
+}
+
+impl Unfinished {
+    /// Looks at the line after each read. False if it has taken too long.
+    fn in_time(&mut self, framer: &mut Framer) -> bool {
+        if self.held.set(framer.held()).is_err() {
+            framer.abandon();
+            // Holding less is never refused.
+            let _ = self.held.set(0);
+            events::rejected("unfinished_lines", 1);
+        }
+        let finished = std::mem::replace(&mut self.lines, framer.lines()) != framer.lines();
+        if framer.held() == 0 {
+            self.since = None;
+        } else if finished || self.since.is_none() {
+            self.since = Some(Instant::now());
+        }
+        self.since.is_none_or(|since| since.elapsed() < self.patience)
+    }
 }
 
 /// What to call a sender that does not name its host: this machine by its name, others by their address.
@@ -45,12 +83,13 @@ pub(crate) fn sender(peer: SocketAddr, own_host: &str) -> String {
 }
 
 async fn connection(
-    receiver: &'static str,
+    sender: Sender,
     mut stream: Stream,
-    host: String,
+    mut unfinished: Unfinished,
     intake: Intake,
     mut stop: watch::Receiver<bool>,
 ) {
+    let Sender { receiver, peer, host } = sender;
     let mut framer = Framer::default();
     loop {
         let step = tokio::select! {
@@ -63,7 +102,12 @@ async fn connection(
         };
         events::rejected("line_too_long", framer.take_oversized());
         let ended = match step {
-            Ok(Step::More) => continue,
+            Ok(Step::More) if unfinished.in_time(&mut framer) => continue,
+            Ok(Step::More) => {
+                door::closed(receiver, "slow_line", peer);
+                let _ = finish(&mut framer, &intake, &host);
+                return farewell(&mut stream).await;
+            }
             Ok(Step::Full(batch, ended)) => {
                 if !settle(receiver, &intake, &batch, &mut stop).await {
                     return;
@@ -72,7 +116,11 @@ async fn connection(
             }
             Ok(Step::End) => true,
             Err(error) => {
-                tracing::debug!(receiver, %error, "connection ended");
+                if error.kind() == io::ErrorKind::TimedOut {
+                    door::closed(receiver, "idle", peer);
+                } else {
+                    tracing::debug!(receiver, %peer, %error, "connection ended");
+                }
                 let _ = finish(&mut framer, &intake, &host);
                 return;
             }

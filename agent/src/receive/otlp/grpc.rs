@@ -1,107 +1,133 @@
 //! OTLP over gRPC. The messages reach the lanes as bytes: a lane that reads protobuf itself need not have a tree built.
+//!
+//! All calls are unary, so the framing is done here: the bodies of all requests share one bound on memory, as they do
+//! over HTTP, and nothing is decompressed on a thread that serves others.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
-use axum::routing::any;
-use bytes::{Buf, BufMut, Bytes};
-use tonic::codec::{
-    Codec, CompressionEncoding, DecodeBuf, Decoder, EnabledCompressionEncodings, EncodeBuf, Encoder,
-};
-use tonic::server::{Grpc, UnaryService};
+use axum::response::Response;
+use axum::routing::post;
+use bytes::{Buf, Bytes};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http_body_util::{BodyExt, Full};
 use tonic::{Code, Status};
 
 use super::status::{response_protobuf, retry_status};
 use super::{Refusal, Signal, Signals};
+use crate::receive::body::{self, BodyError, Budget, Payload};
 use crate::receive::events;
 use crate::receive::settings::Limits;
 
+/// The flag of compression and the length in front of a message.
+const PREFIX: usize = 5;
+const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+const ACCEPTED: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("grpc-accept-encoding"), HeaderValue::from_static("identity,deflate,gzip"));
+const STATUS: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"));
+const KIND: (HeaderName, HeaderValue) = (header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+
 /// The services of the signals that take part.
-pub fn router(signals: Signals, limits: &Limits) -> Router {
-    let most = limits.size.as_usize();
-    let deadline = limits.body.0;
+pub fn router(signals: Signals, limits: Limits) -> Router {
+    let shared = Arc::new((Budget::new(limits.in_flight.0), limits));
     let router = signals.all().fold(Router::new(), |router, ((_, service, _), signal)| {
+        let shared = Arc::clone(&shared);
         let handler = move |request: Request| {
-            let export = Export(Arc::clone(&signal));
-            async move {
-                let mut gzip = EnabledCompressionEncodings::default();
-                gzip.enable(CompressionEncoding::Gzip);
-                let mut grpc = Grpc::new(Raw)
-                    .apply_compression_config(gzip, EnabledCompressionEncodings::default())
-                    .apply_max_message_size_config(Some(most), None);
-                let answer = tokio::time::timeout(deadline * 2, grpc.unary(export, request)).await;
-                answer.unwrap_or_else(|_| Status::deadline_exceeded("the request took too long").into_http())
-            }
+            let (shared, signal) = (Arc::clone(&shared), Arc::clone(&signal));
+            async move { export(request, &*signal, &shared.0, &shared.1).await.unwrap_or_else(failure) }
         };
-        router.route(&format!("/{service}/Export"), any(handler))
+        router.route(&format!("/{service}/Export"), post(handler))
     });
-    router
-        .fallback(|| async { Status::unimplemented("no such service here").into_http::<tonic::body::Body>() })
+    router.fallback(|| async { failure(Status::unimplemented("no such service here")) })
 }
 
-struct Export(Arc<dyn Signal>);
-
-impl UnaryService<Bytes> for Export {
-    type Response = Vec<u8>;
-    type Future = Pin<Box<dyn Future<Output = Result<tonic::Response<Vec<u8>>, Status>> + Send>>;
-
-    fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
-        let signal = Arc::clone(&self.0);
-        Box::pin(async move {
-            let taken = signal.protobuf(&request.into_inner()).map_err(|refusal| match refusal {
-                Refusal::Malformed(reason) => {
-                    events::rejected(signal.lane(), "malformed", 1);
-                    Status::invalid_argument(reason)
-                }
-                Refusal::Full => {
-                    let text = Refusal::Full.to_string();
-                    let details = retry_status(8, &text);
-                    Status::with_details(Code::ResourceExhausted, text, details.into())
-                }
-            })?;
-            signal.durable(taken.ticket).await.map_err(|broken| Status::unavailable(broken.to_string()))?;
-            Ok(tonic::Response::new(response_protobuf(taken.rejected, &taken.message)))
-        })
-    }
+async fn export(
+    request: Request,
+    signal: &dyn Signal,
+    budget: &Budget,
+    limits: &Limits,
+) -> Result<Response, Status> {
+    let (parts, body) = request.into_parts();
+    let message = match message(&parts.headers, body, budget, limits).await {
+        Ok(message) => message,
+        Err(error) => {
+            events::rejected(signal.lane(), error.reason(), 1);
+            return Err(status(&error));
+        }
+    };
+    let taken = signal.protobuf(&message.bytes);
+    drop(message);
+    let taken = taken.map_err(|refusal| match refusal {
+        Refusal::Malformed(reason) => {
+            events::rejected(signal.lane(), "malformed", 1);
+            Status::invalid_argument(reason)
+        }
+        Refusal::Full => exhausted(&Refusal::Full.to_string()),
+    })?;
+    // Success is said only of what a crash can no longer lose.
+    signal.durable(taken.ticket).await.map_err(|broken| Status::unavailable(broken.to_string()))?;
+    Ok(success(&response_protobuf(taken.rejected, &taken.message)))
 }
 
-/// Messages as they stand on the wire.
-#[derive(Debug, Clone, Copy)]
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Vec<u8>;
-    type Decode = Bytes;
-    type Encoder = Raw;
-    type Decoder = Raw;
-
-    fn encoder(&mut self) -> Raw {
-        Raw
+/// The one message of a unary call, decompressed.
+async fn message(
+    headers: &HeaderMap,
+    body: Body,
+    budget: &Budget,
+    limits: &Limits,
+) -> Result<Payload, BodyError> {
+    let mut payload = body::raw(body, limits.size.as_usize().saturating_add(PREFIX), limits, budget).await?;
+    let broken = || BodyError::Broken("not one whole gRPC message".to_owned());
+    if payload.bytes.len() < PREFIX {
+        return Err(broken());
     }
-
-    fn decoder(&mut self) -> Raw {
-        Raw
+    let (flag, length) = (payload.bytes.get_u8(), payload.bytes.get_u32());
+    if usize::try_from(length) != Ok(payload.bytes.len()) {
+        return Err(broken());
     }
-}
-
-impl Encoder for Raw {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn encode(&mut self, item: Vec<u8>, dst: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        dst.put_slice(&item);
-        Ok(())
+    match flag {
+        0 => Ok(payload),
+        1 => payload.unpacked(headers.get(ENCODING).map(HeaderValue::as_bytes), limits).await,
+        _ => Err(broken()),
     }
 }
 
-impl Decoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, src: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(src.copy_to_bytes(src.remaining())))
+/// A code that says whether to try again. OTLP's senders repeat what is `OUT_OF_RANGE` or, with a delay, exhausted.
+fn status(error: &BodyError) -> Status {
+    let text = error.to_string();
+    match error {
+        BodyError::Busy => exhausted(&text),
+        BodyError::Slow(_) => Status::deadline_exceeded(text),
+        BodyError::Encoding(_) => Status::unimplemented(text),
+        BodyError::TooLarge(_) | BodyError::Broken(_) | BodyError::Corrupt(_) => {
+            Status::invalid_argument(text)
+        }
     }
+}
+
+fn exhausted(text: &str) -> Status {
+    Status::with_details(Code::ResourceExhausted, text, retry_status(8, text).into())
+}
+
+fn failure(status: Status) -> Response {
+    let mut response = status.into_http::<Body>();
+    response.headers_mut().insert(ACCEPTED.0, ACCEPTED.1);
+    response
+}
+
+fn success(message: &[u8]) -> Response {
+    let mut frame = Vec::with_capacity(PREFIX + message.len());
+    frame.push(0);
+    // An answer is a number and a sentence.
+    frame.extend_from_slice(&u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes());
+    frame.extend_from_slice(message);
+    let trailers = HeaderMap::from_iter([STATUS]);
+    let body = Full::new(Bytes::from(frame)).with_trailers(async { Some(Ok(trailers)) });
+    let mut response = Response::new(Body::new(body));
+    *response.status_mut() = StatusCode::OK;
+    response.headers_mut().insert(KIND.0, KIND.1);
+    response
 }

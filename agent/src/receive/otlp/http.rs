@@ -63,13 +63,14 @@ async fn export(
         Form::Protobuf => signal.protobuf(&payload.bytes),
         Form::Json => signal.json(&payload.bytes),
     };
+    if let Err(Refusal::Malformed(_)) = &taken {
+        let reason = if form == Form::Json { events::unreadable(&payload.bytes) } else { "malformed" };
+        events::rejected(signal.lane(), reason, 1);
+    }
     drop(payload);
     let taken = match taken {
         Ok(taken) => taken,
-        Err(Refusal::Malformed(reason)) => {
-            events::rejected(signal.lane(), "malformed", 1);
-            return failure(form, StatusCode::BAD_REQUEST, 3, &reason);
-        }
+        Err(Refusal::Malformed(reason)) => return failure(form, StatusCode::BAD_REQUEST, 3, &reason),
         Err(Refusal::Full) => {
             return failure(form, StatusCode::TOO_MANY_REQUESTS, 8, &Refusal::Full.to_string());
         }

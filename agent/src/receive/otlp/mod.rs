@@ -133,7 +133,7 @@ pub async fn start(
     if let Some(listener) = listen::bind(&settings.grpc.listen, "otlp.grpc.listen").await? {
         let tls = tls::acceptor(&settings.grpc.tls, "otlp.grpc.tls", &[b"h2"])?;
         let (access, limits) = (Arc::new(settings.grpc.access.clone()), settings.grpc.limits.clone());
-        let router = grpc::router(signals, &limits);
+        let router = grpc::router(signals, limits.clone());
         let door = Door { receiver: "otlp_grpc", listener, access, limits, tls };
         tasks.push(super::http::serve(door, router, stop));
     }
