@@ -32,6 +32,28 @@ print("\n".join(bad)); sys.exit(bool(bad))
 P
 }
 
+# Images by digest: by the real compose, with a stand-in for the engine that would know what was pulled.
+check_digests() {
+    cat >"$work/docker" <<D
+#!/bin/sh
+case \$1 in
+    compose) shift; exec "$cache/python/bin/docker-compose" --env-file /dev/null "\$@" ;;
+    image) [ -z "\${GONE:-}" ] && echo "some/where@sha256:$(printf '%064d' 7)" ;;
+esac
+D
+    chmod 755 "$work/docker"
+    DOCKER=$work/docker deploy/pin-digests >"$work/digests.yml"
+    compose -f docker-compose.yml -f "$work/digests.yml" --profile demo --profile logstash config --format json >"$work/pinned.json"
+    "$cache/python/bin/python" - "$work/pinned.json" <<'P'
+import json, sys
+bad = [f"{name}: {s['image']}" for name, s in json.load(open(sys.argv[1]))["services"].items()
+       if ("@sha256:" in s["image"]) == ("build" in s) or ":" not in s["image"].split("@")[0]]
+print("\n".join(bad)); sys.exit(bool(bad))
+P
+    ! GONE=1 DOCKER=$work/docker deploy/pin-digests >"$work/digests.yml" 2>"$work/said" || { echo "an image that is not here is pinned"; return 1; }
+    grep -q 'docker compose pull' "$work/said"
+}
+
 check_prometheus() {
     # The paths are those of the container: checked here with the rules beside it.
     sed "s#/etc/prometheus/rules#$root/dashboards/alerts#" prometheus.yml >"$work/prometheus.yml"
@@ -198,7 +220,7 @@ check_preflight() {
 }
 
 check_shell() {
-    for script in scripts/backends scripts/validate scripts/preflight scripts/parts/*.sh deploy/compose/*.sh deploy/deb/build; do
+    for script in scripts/backends scripts/validate scripts/preflight scripts/parts/*.sh deploy/compose/*.sh deploy/deb/build deploy/pin-digests; do
         sh -n "$script"
     done
 }

@@ -4,6 +4,7 @@
 //! happens once for each series: tags are read, the name is resolved, labels are put in order. Scrapes read series by pages and
 //! never hold a lock that an update needs for longer than it takes to copy a page of pointers.
 
+mod builds;
 pub mod cache;
 mod create;
 mod events;
@@ -23,6 +24,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use parking_lot::RwLock;
+use sightline_instrument::wire::metric;
 
 pub(crate) use self::create::Wanted;
 pub use self::exemplar::EachExemplar;
@@ -63,7 +65,7 @@ pub struct Registry {
 impl Registry {
     /// An empty registry. `reserved` are prefixes of metric names, beside the agent's own, that no input may use.
     pub fn new(settings: &Settings, rules: Rules, reserved: &[&str]) -> Self {
-        let own = sightline_instrument::wire::metric::AGENT_PREFIX;
+        let own = metric::AGENT_PREFIX;
         Registry {
             cache: Cache::new(),
             families: RwLock::default(),
@@ -132,15 +134,17 @@ impl Registry {
         self.len() == 0
     }
 
-    /// Ends series that were silent for longer than they may be, and measures what the others take.
+    /// Ends series that were silent for longer than they may be, builds that were replaced, and measures what the others take.
     pub fn sweep(&self, now: u64) {
         self.measure_pace(now);
         let mut bytes = 0;
         let mut ended = 0;
         for family in self.all_families() {
             let mut series = family.series.lock();
+            let builds = (*family.name == *metric::BUILD_INFO)
+                .then(|| builds::Latest::of(series.iter().map(|s| &*s.0)));
             series.retain(|s| {
-                let stale = s.0.is_stale(now);
+                let stale = s.0.is_stale(now) || builds.as_ref().is_some_and(|builds| builds.replaced(&s.0));
                 if stale {
                     s.0.end();
                     ended += 1;

@@ -1,7 +1,8 @@
 //! Tells PagerDuty of deploys: a change event when a known service shows a version that it did not have before.
 //!
 //! Change events page nobody; they stand beside an incident as what changed before it. Off unless a file with the routing
-//! key is named. Each agent tells of the services that it sees: where one runs on many hosts, many tell.
+//! key is named. PagerDuty takes each event as another change, whoever sent it before, so one agent has to speak for all: it
+//! asks Prometheus, which sees what every agent sees. Without an address of Prometheus it tells of what it receives itself.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -43,6 +44,9 @@ pub struct Settings {
     pub routing_key_file: Option<PathBuf>,
     /// Where PagerDuty takes events; `https://events.eu.pagerduty.com` for accounts in the EU.
     pub url: String,
+    /// Address of a Prometheus that scrapes all agents; asked for versions in place of what this agent receives. With many
+    /// agents set this section on one of them, with this address: each that has it sends an event of its own.
+    pub prometheus: Option<String>,
     /// How often to look for new versions.
     pub interval: Span,
     /// Address that the event links to; `{service}` and `{environment}` are filled in.
@@ -54,6 +58,7 @@ impl Default for Settings {
         Settings {
             routing_key_file: None,
             url: "https://events.pagerduty.com".to_owned(),
+            prometheus: None,
             interval: Span::secs(10),
             link: None,
         }
@@ -70,15 +75,12 @@ pub fn start(
     data: &Path,
 ) -> Result<Option<JoinHandle<()>>, SettingsError> {
     let Some(key) = settings.routing_key_file.clone() else { return Ok(None) };
-    let client = Client::new(&http::Settings {
-        urls: vec![settings.url.clone()],
-        auth: http::Auth::default(),
-        tls: http::Tls::default(),
-        gzip: false,
-        timeout: Duration::from_secs(10),
-    })?;
+    let source = match &settings.prometheus {
+        Some(url) => Source::Prometheus(client(url)?),
+        None => Source::Registry(Arc::clone(registry)),
+    };
     let teller = Teller {
-        client,
+        client: client(&settings.url)?,
         key,
         link: settings.link.clone(),
         state: data.join("versions.json"),
@@ -86,7 +88,48 @@ pub fn start(
         pause: Duration::from_secs(1),
     };
     let interval = settings.interval.0.max(Duration::from_millis(100));
-    Ok(Some(tokio::spawn(teller.run(Arc::clone(registry), interval))))
+    Ok(Some(tokio::spawn(teller.run(source, interval))))
+}
+
+fn client(url: &str) -> Result<Client, SettingsError> {
+    Client::new(&http::Settings {
+        urls: vec![url.to_owned()],
+        auth: http::Auth::default(),
+        tls: http::Tls::default(),
+        gzip: false,
+        timeout: Duration::from_secs(10),
+    })
+}
+
+/// Who knows what runs.
+enum Source {
+    /// This agent, of what it receives.
+    Registry(Arc<Registry>),
+    /// Prometheus, of what all agents receive.
+    Prometheus(Client),
+}
+
+impl Source {
+    async fn versions(&self) -> Result<Versions, String> {
+        let client = match self {
+            Source::Registry(registry) => return Ok(Versions::of(registry)),
+            Source::Prometheus(client) => client,
+        };
+        // Nothing in it but the spaces needs a form's encoding.
+        let body = format!("query={}", versions::QUERY.replace(' ', "+"));
+        let reply = client
+            .post("/api/v1/query", "application/x-www-form-urlencoded", Bytes::from(body))
+            .await
+            .map_err(|error| error.to_string())?;
+        if !reply.status.is_success() {
+            return Err(reply.reason());
+        }
+        serde_json::from_slice(&reply.body)
+            .ok()
+            .as_ref()
+            .and_then(Versions::of_answer)
+            .ok_or_else(|| "it answers something else than a result".to_owned())
+    }
 }
 
 #[derive(Debug)]
@@ -119,14 +162,25 @@ enum Told {
 }
 
 impl Teller {
-    async fn run(mut self, registry: Arc<Registry>, interval: Duration) {
+    async fn run(mut self, source: Source, interval: Duration) {
         let mut known = Versions::load(&self.state);
+        let mut trouble = None;
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             let before = known.clone();
-            for deploy in known.learn(Versions::of(&registry)) {
+            let seen = source.versions().await;
+            if let Err(reason) = &seen
+                && trouble.as_ref() != Some(reason)
+            {
+                tracing::warn!(
+                    reason,
+                    "prometheus does not say which versions run; until it does, a deploy is not noticed"
+                );
+            }
+            trouble = seen.as_ref().err().cloned();
+            for deploy in known.learn(seen.unwrap_or_default()) {
                 self.wait(deploy);
             }
             if known != before

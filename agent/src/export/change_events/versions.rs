@@ -4,12 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sightline_instrument::wire::{label, metric};
 
 use crate::metrics::Registry;
 
 /// Services that are remembered at most; of those beyond nothing is told.
 const SERVICES: usize = 10_000;
+
+/// Asks Prometheus which versions run, whichever agents saw them.
+pub(super) const QUERY: &str = "count by (environment, service, version) (instrument_build_info)";
 
 /// A version of a service that was not there before.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +52,19 @@ impl Versions {
             out.add(environment, service, version);
         }
         out
+    }
+
+    /// What Prometheus answered to `QUERY`; `None` if that is no answer to it.
+    pub fn of_answer(answer: &Value) -> Option<Self> {
+        let mut out = Versions::default();
+        for series in answer["data"]["result"].as_array()? {
+            let get = |name: &str| series["metric"][name].as_str().unwrap_or_default().to_owned();
+            let (service, version) = (get(label::SERVICE), get(label::VERSION));
+            if !service.is_empty() && !version.is_empty() {
+                out.add(get(label::ENVIRONMENT), service, version);
+            }
+        }
+        Some(out)
     }
 
     fn add(&mut self, environment: String, service: String, version: String) {
@@ -94,7 +111,7 @@ impl Versions {
 
 #[cfg(test)]
 mod tests {
-    use super::Versions;
+    use super::{QUERY, Versions, label, metric};
 
     fn seen(list: &[(&str, &str)]) -> Versions {
         let mut out = Versions::default();
@@ -116,6 +133,23 @@ mod tests {
         assert_eq!(known.learn(seen(&[("shop", "2")])), []);
         assert_eq!(known.learn(seen(&[("cart", "7")])), [], "a service that is silent is remembered");
         assert_eq!(known.learn(seen(&[("shop", "1")])).len(), 1, "going back is a deploy too");
+    }
+
+    #[test]
+    fn the_question_has_the_names_of_the_wire() {
+        let names = [label::ENVIRONMENT, label::SERVICE, label::VERSION].join(", ");
+        assert_eq!(QUERY, format!("count by ({names}) ({})", metric::BUILD_INFO));
+    }
+
+    #[test]
+    fn prometheus_answer_is_read_and_rubbish_is_none() {
+        let answer = serde_json::json!({"status": "success", "data": {"resultType": "vector", "result": [
+            {"metric": {"environment": "prod", "service": "shop", "version": "1"}, "value": [1, "4"]},
+            {"metric": {"environment": "prod", "service": "shop", "version": "2"}, "value": [1, "1"]},
+            {"metric": {"version": "9"}, "value": [1, "1"]}
+        ]}});
+        assert_eq!(Versions::of_answer(&answer), Some(seen(&[("shop", "1"), ("shop", "2")])));
+        assert_eq!(Versions::of_answer(&serde_json::json!({"status": "error"})), None);
     }
 
     #[test]

@@ -134,6 +134,40 @@ fn memory_is_bounded_and_old_series_go_on() {
     assert_eq!(totals, 20_000.0);
 }
 
+/// A version that was rolled back to had never gone, and so was no news to anybody.
+#[test]
+fn a_build_that_was_replaced_ends_and_may_come_back() {
+    let r = registry_with(|_| {});
+    let build = |host: &str, version: &str, now| {
+        feed(
+            &r,
+            &format!("shop.process.build.info:1|g|#environment:prod,host:{host},version:{version}"),
+            now,
+        );
+        feed(&r, "cart.process.build.info:1|g|#environment:prod,host:a,version:7", 1);
+    };
+    let versions = || -> Vec<String> {
+        let shown = shown(&r, 0);
+        let of = |s: &String| s.rsplit_once("version=").map(|(_, v)| v.split('}').next().unwrap().to_owned());
+        shown.iter().filter(|s| s.contains("service=shop")).filter_map(of).collect()
+    };
+    build("a", "1", 1_000);
+    build("b", "1", 1_000);
+    r.sweep(5_000);
+    assert_eq!(versions(), ["1", "1"], "all of it is silent: nothing took its place");
+    build("a", "1", 5_000);
+    build("b", "2", 5_010);
+    r.sweep(5_100);
+    assert_eq!(versions(), ["1", "2"], "both run while a deploy rolls, and the silent one of host b is gone");
+    build("a", "2", 5_240);
+    r.sweep(5_250);
+    assert_eq!(versions(), ["2"], "host b said nothing for three minutes");
+    build("a", "1", 5_500);
+    r.sweep(5_500);
+    assert_eq!(versions(), ["1"], "rolled back");
+    assert!(shown(&r, 0).iter().any(|s| s.contains("service=cart")), "another service is not meant");
+}
+
 #[test]
 fn a_silent_series_ends_and_may_come_back_as_another_type() {
     let rules = Rules { ttl: Some(std::time::Duration::from_secs(10)), ..Rules::default() };
