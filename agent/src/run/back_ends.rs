@@ -35,6 +35,8 @@ pub(super) struct BackEnds {
     #[cfg(feature = "embedded")]
     metrics: Arc<store::metrics::Store>,
     #[cfg(feature = "embedded")]
+    rules: Arc<store::rules::Rules>,
+    #[cfg(feature = "embedded")]
     sampling: (watch::Sender<bool>, JoinHandle<()>),
 }
 
@@ -52,6 +54,10 @@ impl BackEnds {
         #[cfg(feature = "embedded")]
         let metrics = store::metrics::Store::open(&data.join("metrics"), &config.store.metrics)
             .context("the embedded store cannot be opened")?;
+        #[cfg(feature = "embedded")]
+        let rules = store::rules::Rules::load(&config.store.rules).context("store.rules cannot be used")?;
+        #[cfg(feature = "embedded")]
+        let rules = Arc::new(rules);
         #[cfg(feature = "embedded")]
         metrics.keep_free(config.store.min_free.0);
         // The store takes what is there at once: its commit is what makes batches.
@@ -102,7 +108,16 @@ impl BackEnds {
         let sampling = {
             let (stop, stopped) = watch::channel(false);
             let own = own_metrics(vec![logs.queue(), spans.queue()]);
-            (stop, super::samples::start(Arc::clone(&metrics), Arc::clone(registry), own, stopped))
+            (
+                stop,
+                super::samples::start(
+                    Arc::clone(&metrics),
+                    Arc::clone(&rules),
+                    Arc::clone(registry),
+                    own,
+                    stopped,
+                ),
+            )
         };
         Ok(BackEnds {
             logs,
@@ -113,6 +128,8 @@ impl BackEnds {
             events,
             #[cfg(feature = "embedded")]
             metrics,
+            #[cfg(feature = "embedded")]
+            rules,
             #[cfg(feature = "embedded")]
             sampling,
         })
@@ -134,7 +151,7 @@ impl BackEnds {
         #[cfg(feature = "embedded")]
         let router = router
             .merge(store::api::router(Arc::clone(&self.events)))
-            .merge(store::api::prometheus::router(Arc::clone(&self.metrics)));
+            .merge(store::api::prometheus::router(Arc::clone(&self.metrics), Arc::clone(&self.rules)));
         router
     }
 

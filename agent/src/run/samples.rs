@@ -1,5 +1,5 @@
 //! Feeds the embedded metric store: every interval one round of the registry's samples and of the agent's own, and
-//! the exemplars that timings have.
+//! the exemplars that timings have. What rules make of them comes with the next round.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,10 +12,12 @@ use crate::metrics::http::OwnMetrics;
 use crate::store::metrics::exposition::{self, Item};
 use crate::store::metrics::labels::Labels;
 use crate::store::metrics::{Exemplar, Store};
+use crate::store::rules::Rules;
 
 /// Samples and maintains until `stop` turns true, and once more then.
 pub(super) fn start(
     store: Arc<Store>,
+    rules: Arc<Rules>,
     registry: Arc<Registry>,
     own: OwnMetrics,
     mut stop: watch::Receiver<bool>,
@@ -29,9 +31,15 @@ pub(super) fn start(
                 _ = ticks.tick() => false,
                 _ = stop.wait_for(|stop| *stop) => true,
             };
-            let (store, registry, own) = (Arc::clone(&store), Arc::clone(&registry), Arc::clone(&own));
-            let round = tokio::task::spawn_blocking(move || round(&store, &registry, &own)).await;
-            match round {
+            let (store, rules) = (Arc::clone(&store), Arc::clone(&rules));
+            let (registry, own) = (Arc::clone(&registry), Arc::clone(&own));
+            let round = tokio::task::spawn_blocking(move || {
+                let now = round(&store, &rules, &registry, &own);
+                if !ending {
+                    rules.evaluate(&store, now);
+                }
+            });
+            match round.await {
                 // The runtime ends: something else did not start, and it is that which is told.
                 Err(error) if error.is_cancelled() => return,
                 Err(error) => {
@@ -46,12 +54,14 @@ pub(super) fn start(
     })
 }
 
-fn round(store: &Store, registry: &Registry, own: &OwnMetrics) {
+/// Takes one round and says when it was.
+fn round(store: &Store, rules: &Rules, registry: &Registry, own: &OwnMetrics) -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let (seconds, millis) = (now.as_secs(), now.as_millis() as i64);
     let text = own();
     store.sample(millis, &mut |each| {
         registry.samples(seconds, each);
+        rules.samples(each);
         // The renderer's own text has no line that cannot be read.
         let _ = exposition::parse(&text, &mut |item| match item {
             Item::Sample(sample) => {
@@ -74,6 +84,7 @@ fn round(store: &Store, registry: &Registry, own: &OwnMetrics) {
     if let Err(error) = store.maintain(millis) {
         tracing::warn!(%error, "the metric store could not put its blocks in order; it tries again with the next round");
     }
+    millis
 }
 
 #[cfg(test)]
@@ -103,8 +114,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), &Settings::default()).unwrap();
         let own: OwnMetrics = Arc::new(|| "sightline_a_total 3\n".to_owned());
-        round(&store, &registry, &own);
-        round(&store, &registry, &own);
+        let rules = crate::store::rules::Rules::load(&crate::store::rules::Settings::default()).unwrap();
+        round(&store, &rules, &registry, &own);
+        round(&store, &rules, &registry, &own);
         let found =
             store.exemplars(&[Matcher::equal("__name__", "instrument_timing_seconds_bucket")], 0, 2000);
         let [(labels, list)] = &found[..] else { panic!("{found:?}") };

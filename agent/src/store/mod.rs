@@ -7,6 +7,7 @@ pub mod events;
 pub mod metrics;
 pub mod promql;
 pub mod query;
+pub mod rules;
 pub mod settings;
 
 pub use events::{Events, LogExporter, SpanExporter};

@@ -12,6 +12,8 @@ pub struct Settings {
     pub spans: Keep,
     /// Metrics: how often they are sampled, how long and how much of them is kept, what queries may cost.
     pub metrics: super::metrics::Settings,
+    /// Recording and alerting rules over the metrics.
+    pub rules: super::rules::Settings,
     /// Below this much free disk the store drops its oldest part, and then stops taking. Default: 2 GiB.
     pub min_free: Bytes,
     /// An index that has grown to this size is closed and the next one begun, so that retention by size has parts to
@@ -19,6 +21,9 @@ pub struct Settings {
     pub part_size: Bytes,
     /// Memory for records that wait for a commit, for each of logs and spans; at least 15 MiB. Default: 24 MiB.
     pub write_memory: Bytes,
+    /// Pages of index files that may count as the agent's memory, its own program included; over it they are given back
+    /// to the kernel's cache. Default: 40 MiB.
+    pub mapped_memory: Bytes,
     /// How long a record may wait to become searchable. Default: 500 ms.
     pub commit_interval: Span,
     /// A search that takes longer ends with what it has found. Default: 10 s.
@@ -45,9 +50,11 @@ impl Default for Settings {
             logs: Keep { age: Span::secs(30 * DAY), size: Bytes(8 << 30) },
             spans: Keep { age: Span::secs(7 * DAY), size: Bytes(4 << 30) },
             metrics: super::metrics::Settings::default(),
+            rules: super::rules::Settings::default(),
             min_free: Bytes(2 << 30),
             part_size: Bytes(1 << 30),
             write_memory: Bytes(24 << 20),
+            mapped_memory: Bytes(40 << 20),
             commit_interval: Span(std::time::Duration::from_millis(500)),
             search_timeout: Span::secs(10),
             max_fields: 2000,

@@ -296,7 +296,10 @@ async fn answers_are_those_of_a_real_prometheus() {
         store.sample(start + round * EVERY, &mut |each| walk(round, each));
         store.maintain(start + round * EVERY).unwrap();
     }
-    let router = router(store);
+    let router = router(
+        store,
+        std::sync::Arc::new(sightline_agent::store::rules::Rules::load(&Default::default()).unwrap()),
+    );
     let mut wrong = Vec::new();
     let (from, to) = ((start / 1000) + 900, start / 1000 + ROUNDS * EVERY / 1000 - 60);
     let shipped = super::shipped::expressions();

@@ -11,11 +11,11 @@ use tantivy::{Directory, IndexWriter, Term};
 
 use sightline_instrument::wire::field;
 
-use super::happenings;
 use super::lane::{Lane, clamp};
 use super::part::{Mark, Part, day_of};
 use super::record::{self, Paths, Record};
 use super::schema::Kind;
+use super::{happenings, mapped};
 use crate::export::{Entry, Verdict};
 use crate::logs::envelope::Envelope;
 
@@ -88,6 +88,7 @@ impl Lane {
             Ok((verdicts, added)) => {
                 happenings::committed(self.kind, added, started.elapsed().as_secs_f64());
                 drop(writing);
+                mapped::relieve();
                 self.report();
                 verdicts
             }

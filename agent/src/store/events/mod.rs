@@ -9,10 +9,13 @@ mod disk;
 mod happenings;
 mod keep;
 mod lane;
+mod mapped;
 mod part;
 pub(crate) mod record;
 pub(crate) mod schema;
 pub mod search;
+mod within;
+pub(crate) mod words;
 mod writer;
 
 use std::path::Path;
@@ -107,6 +110,7 @@ impl Events {
     /// # Errors
     /// As [`Events::open`].
     pub fn open_at(dir: &Path, settings: &Settings, clock: Clock) -> std::io::Result<Arc<Self>> {
+        mapped::bound(settings.mapped_memory.0);
         let logs = Arc::new(Lane::open(dir, Kind::Logs, settings, Arc::clone(&clock))?);
         let spans = Arc::new(Lane::open(dir, Kind::Spans, settings, clock)?);
         let log_writer = Writer::start(Arc::clone(&logs))?;
@@ -151,6 +155,8 @@ impl Exporter for SpanExporter {
 
 #[cfg(test)]
 mod crash;
+#[cfg(test)]
+mod expressions;
 #[cfg(test)]
 mod repeats;
 #[cfg(test)]

@@ -1,15 +1,32 @@
 //! One index on disk: the records that arrived on one day, or a size-bounded part of them.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use tantivy::schema::Schema;
-use tantivy::{Index, IndexReader, IndexSettings, ReloadPolicy, Searcher, TantivyError};
+use tantivy::{Executor, Index, IndexReader, IndexSettings, ReloadPolicy, Searcher, TantivyError};
 
 use sightline_instrument::wire::field;
 
 use super::disk;
-use super::schema::register;
+use super::mapped::Mapped;
+use super::words::register;
+
+/// More threads do not search one part.
+const MOST_SEARCHERS: usize = 4;
+
+/// The threads on which all searches run, a segment each.
+static SEARCHERS: LazyLock<Executor> = LazyLock::new(|| {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_SEARCHERS);
+    match threads {
+        1 => Executor::single_thread(),
+        // Without threads to be had a search takes longer.
+        threads => {
+            Executor::multi_thread(threads, "store-search").unwrap_or_else(|_| Executor::single_thread())
+        }
+    }
+});
 
 /// What a commit carries beside its documents, so that both become durable in one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -38,7 +55,7 @@ pub(crate) struct Part {
 impl Part {
     /// Opens the part in `dir`.
     pub(crate) fn open(dir: &Path, schema: &Schema) -> tantivy::Result<Self> {
-        let index = Index::open_in_dir(dir)?;
+        let index = Index::open(Mapped::open(dir)?)?;
         if index.schema() != *schema {
             return Err(TantivyError::SchemaError("written by another version with other fields".to_owned()));
         }
@@ -49,12 +66,13 @@ impl Part {
     pub(crate) fn create(dir: &Path, schema: &Schema) -> tantivy::Result<Self> {
         std::fs::create_dir_all(dir)?;
         let settings = IndexSettings { docstore_blocksize: 32 * 1024, ..IndexSettings::default() };
-        let index = Index::builder().schema(schema.clone()).settings(settings).create_in_dir(dir)?;
+        let index = Index::create(Mapped::open(dir)?, schema.clone(), settings)?;
         Self::over(dir, index)
     }
 
-    fn over(dir: &Path, index: Index) -> tantivy::Result<Self> {
+    fn over(dir: &Path, mut index: Index) -> tantivy::Result<Self> {
         register(&index);
+        index.set_executor(SEARCHERS.clone());
         let reader = index
             .reader_builder()
             .reload_policy(ReloadPolicy::Manual)

@@ -17,8 +17,6 @@ const MOST_VALUES: usize = 512;
 const DEEPEST: usize = 20;
 /// Bytes of text of one record that are searched by word, message apart.
 const MOST_TEXT: usize = 32 * 1024;
-/// Bytes of a message or stack that are searched.
-const LONGEST_TEXT: usize = 256 * 1024;
 
 /// A record ready to be indexed.
 pub(crate) struct Record<'a> {
@@ -120,7 +118,7 @@ impl Flat<'_> {
             _ => None,
         };
         if let Some(own) = own {
-            self.doc.add_text(own, cut(&text, LONGEST_TEXT));
+            self.doc.add_text(own, &text);
             return;
         }
         if self.text < MOST_TEXT {

@@ -3,14 +3,14 @@
 //! A few fields have a column of their own. Everything else a record says lies in one JSON field, flattened to dotted
 //! paths, each path exact, fast and sortable, so that no mapping has to be declared and no two records conflict.
 
-use tantivy::Index;
 use tantivy::schema::{
     DateOptions, DateTimePrecision, FAST, Field, IndexRecordOption, JsonObjectOptions, STORED, STRING,
     Schema, TextFieldIndexing, TextOptions,
 };
-use tantivy::tokenizer::{LowerCaser, RemoveLongFilter, SimpleTokenizer, TextAnalyzer};
 
 use sightline_instrument::wire::field;
+
+use super::words::{WORDS, WRITTEN};
 
 /// Which kind of record an index holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,10 +31,6 @@ impl Kind {
     }
 }
 
-/// Name of the tokenizer for running text.
-pub(crate) const WORDS: &str = "words";
-/// Words longer than this are cut out: they are data, not words.
-const LONGEST_WORD: usize = 200;
 /// Name of the JSON field, the prefix of every dynamic path.
 pub(crate) const REST: &str = "_doc";
 /// Name of the column with the order of arrival.
@@ -73,15 +69,15 @@ impl Fields {
     /// Builds the schema. Its shape is part of the format on disk: an index with another one is set aside at open.
     pub fn new() -> Self {
         let mut builder = Schema::builder();
-        let words = |option| {
+        let text = |tokenizer| {
             TextOptions::default().set_indexing_options(
                 TextFieldIndexing::default()
-                    .set_tokenizer(WORDS)
-                    .set_index_option(option)
+                    .set_tokenizer(tokenizer)
+                    .set_index_option(IndexRecordOption::WithFreqsAndPositions)
                     .set_fieldnorms(false),
             )
         };
-        let positions = words(IndexRecordOption::WithFreqsAndPositions);
+        let written = text(WRITTEN);
         let timestamp = builder.add_date_field(
             field::TIMESTAMP,
             DateOptions::default().set_fast().set_precision(DateTimePrecision::Milliseconds),
@@ -89,10 +85,10 @@ impl Fields {
         let order = builder.add_u64_field(ORDER, FAST);
         let id = builder.add_text_field("_id", STRING | STORED);
         let stream = builder.add_text_field(STREAM, (STRING | STORED).set_fast("raw"));
-        let message = builder.add_text_field(field::MESSAGE, positions.clone());
-        let error_message = builder.add_text_field(field::ERROR_MESSAGE, positions.clone());
-        let stack = builder.add_text_field(field::ERROR_STACK, positions.clone());
-        let any = builder.add_text_field("_any", positions);
+        let message = builder.add_text_field(field::MESSAGE, written.clone());
+        let error_message = builder.add_text_field(field::ERROR_MESSAGE, written.clone());
+        let stack = builder.add_text_field(field::ERROR_STACK, written);
+        let any = builder.add_text_field("_any", text(WORDS));
         let exact = TextFieldIndexing::default()
             .set_tokenizer("raw")
             .set_index_option(IndexRecordOption::Basic)
@@ -232,26 +228,4 @@ fn paths(kind: Kind, name: &str) -> Vec<String> {
     let mut paths = vec![name.to_owned()];
     paths.extend(table.iter().filter(|(short, _)| *short == name).map(|(_, long)| (*long).to_owned()));
     paths
-}
-
-/// Registers the tokenizer that the schema names.
-pub(crate) fn register(index: &Index) {
-    index.tokenizers().register(WORDS, analyzer());
-}
-
-/// Letters and digits in lower case; all else separates.
-pub(crate) fn analyzer() -> TextAnalyzer {
-    TextAnalyzer::builder(SimpleTokenizer::default())
-        .filter(RemoveLongFilter::limit(LONGEST_WORD))
-        .filter(LowerCaser)
-        .build()
-}
-
-/// The words of `text` as they are indexed.
-pub(crate) fn words(text: &str) -> Vec<String> {
-    let mut analyzer = analyzer();
-    let mut stream = analyzer.token_stream(text);
-    let mut words = Vec::new();
-    stream.process(&mut |token| words.push(token.text.clone()));
-    words
 }

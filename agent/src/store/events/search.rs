@@ -9,16 +9,17 @@ use tantivy::aggregation::agg_req::Aggregations;
 use tantivy::aggregation::intermediate_agg_result::IntermediateAggregationResults;
 use tantivy::aggregation::{AggContextParams, AggregationLimitsGuard, DistributedAggregationCollector};
 use tantivy::collector::{Count, TopDocs};
-use tantivy::query::{BooleanQuery, Occur, Query, RangeQuery};
+use tantivy::query::{BooleanQuery, Query, RangeQuery};
 use tantivy::schema::{TantivyDocument, Value};
 use tantivy::{DocAddress, Searcher, SegmentReader, Term};
 
 use sightline_instrument::wire::field;
 
-use super::happenings;
 use super::lane::{Lane, clamp};
 use super::part::Part;
 use super::schema::ORDER;
+use super::within::within;
+use super::{happenings, mapped};
 use crate::store::query::compile::Scope;
 use crate::store::query::scan::Budget;
 use crate::store::query::{Node, QueryError};
@@ -158,21 +159,7 @@ impl Lane {
     fn query_for(&self, selection: &Selection, first: i64, last: i64) -> Box<dyn Query> {
         let from = selection.from_ms.filter(|from| first < *from);
         let to = selection.to_ms.filter(|to| last >= *to);
-        let query = selection.query.box_clone();
-        if from.is_none() && to.is_none() {
-            return query;
-        }
-        let term = |ms| {
-            Term::from_field_date(self.fields.timestamp, tantivy::DateTime::from_timestamp_millis(clamp(ms)))
-        };
-        let range = RangeQuery::new(
-            from.map_or(Bound::Unbounded, |ms| Bound::Included(term(ms))),
-            to.map_or(Bound::Unbounded, |ms| Bound::Excluded(term(ms))),
-        );
-        Box::new(BooleanQuery::new(vec![
-            (Occur::Must, Box::new(range) as Box<dyn Query>),
-            (Occur::Must, query),
-        ]))
+        within(selection.query.box_clone(), self.fields.timestamp, (from, to))
     }
 
     /// Runs `work` over one part. A part that fails or panics is examined, and the others go on.
@@ -237,6 +224,7 @@ impl Lane {
                 None => found.failed += 1,
             }
         }
+        mapped::relieve();
         happenings::searched(self.kind, started.elapsed().as_secs_f64());
         found
     }
@@ -250,9 +238,6 @@ impl Lane {
         (descending, wanted): (bool, usize),
         (first, last): (i64, i64),
     ) -> tantivy::Result<Vec<(Key, DocAddress)>> {
-        let term = |ms| {
-            Term::from_field_date(self.fields.timestamp, tantivy::DateTime::from_timestamp_millis(clamp(ms)))
-        };
         let mut hits = Vec::new();
         let whole = last - first + 1;
         let (mut done, mut span) = (0, (whole / 64).max(1000));
@@ -260,9 +245,8 @@ impl Lane {
             let end = (done + span).min(whole);
             let (from, to) =
                 if descending { (last + 1 - end, last + 1 - done) } else { (first + done, first + end) };
-            let range = RangeQuery::new(Bound::Included(term(from)), Bound::Excluded(term(to)));
-            let within = BooleanQuery::intersection(vec![Box::new(range), query.box_clone()]);
-            hits.extend(top(searcher, &within, &Sort::Time { descending }, wanted - hits.len())?);
+            let slice = within(query.box_clone(), self.fields.timestamp, (Some(from), Some(to)));
+            hits.extend(top(searcher, &*slice, &Sort::Time { descending }, wanted - hits.len())?);
             (done, span) = (end, span * 4);
         }
         Ok(hits)
@@ -325,6 +309,7 @@ impl Lane {
                 None => found.failed += 1,
             }
         }
+        mapped::relieve();
         found
     }
 
@@ -367,6 +352,7 @@ impl Lane {
                 }
             }
         }
+        mapped::relieve();
         // Without any part the result names no aggregation; callers know what they asked for.
         let merged = merged.unwrap_or_default();
         let result = merged.into_final_result(request.clone(), limits).map_err(refused)?;

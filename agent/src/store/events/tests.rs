@@ -27,16 +27,16 @@ fn at(ms: i64) -> String {
     t.format(&time::format_description::well_known::Rfc3339).unwrap()
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings { min_free: Size(0), ..Settings::default() }
 }
 
-struct Store {
-    events: Arc<Events>,
+pub(super) struct Store {
+    pub(super) events: Arc<Events>,
     now: Arc<AtomicI64>,
 }
 
-fn open(dir: &Path, settings: &Settings) -> Store {
+pub(super) fn open(dir: &Path, settings: &Settings) -> Store {
     let now = Arc::new(AtomicI64::new(NOON));
     let clock = Arc::clone(&now);
     Store {

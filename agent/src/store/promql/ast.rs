@@ -307,24 +307,45 @@ impl Expr {
     /// The matchers of every selector in it, in the order of the text.
     pub fn selectors(&self) -> Vec<&[Matcher]> {
         let mut out = Vec::new();
-        self.collect(&mut out);
+        self.visit(&mut |expr| {
+            if let Kind::Selector(s) = &expr.kind {
+                out.push(s.matchers.as_slice());
+            }
+        });
         out
     }
 
-    fn collect<'e>(&'e self, out: &mut Vec<&'e [Matcher]>) {
-        match &self.kind {
-            Kind::Number(_) | Kind::Str(_) => {}
-            Kind::Selector(s) => out.push(&s.matchers),
-            Kind::Subquery(s) => s.expr.collect(out),
-            Kind::Call { args, .. } => args.iter().for_each(|a| a.collect(out)),
-            Kind::Aggregate(a) => {
-                a.param.iter().for_each(|p| p.collect(out));
-                a.expr.collect(out);
+    /// The longest time over which any range in it is written to reach, in milliseconds; 0 without one.
+    pub fn longest_range(&self) -> i64 {
+        let mut longest = 0.0_f64;
+        self.visit(&mut |expr| {
+            let range = match &expr.kind {
+                Kind::Selector(s) => s.range.as_ref(),
+                Kind::Subquery(s) => Some(&s.range),
+                _ => None,
+            };
+            if let Some(Span::Number(seconds)) = range {
+                longest = longest.max(*seconds);
             }
-            Kind::Negate(e) | Kind::Paren(e) => e.collect(out),
+        });
+        (longest * 1000.0) as i64
+    }
+
+    /// Shows every node.
+    fn visit<'e>(&'e self, show: &mut dyn FnMut(&'e Expr)) {
+        show(self);
+        match &self.kind {
+            Kind::Number(_) | Kind::Str(_) | Kind::Selector(_) => {}
+            Kind::Subquery(s) => s.expr.visit(show),
+            Kind::Call { args, .. } => args.iter().for_each(|a| a.visit(show)),
+            Kind::Aggregate(a) => {
+                a.param.iter().for_each(|p| p.visit(show));
+                a.expr.visit(show);
+            }
+            Kind::Negate(e) | Kind::Paren(e) => e.visit(show),
             Kind::Binary(b) => {
-                b.lhs.collect(out);
-                b.rhs.collect(out);
+                b.lhs.visit(show);
+                b.rhs.visit(show);
             }
         }
     }

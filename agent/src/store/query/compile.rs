@@ -4,6 +4,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use tantivy::Term;
+use tantivy::query::doc_predicate_query::DocPredicateQuery;
 use tantivy::query::{
     AllQuery, BooleanQuery, EmptyQuery, ExistsQuery, Occur, PhraseQuery, Query, RangeQuery, TermQuery,
 };
@@ -11,12 +12,13 @@ use tantivy::schema::{Field, IndexRecordOption};
 
 use sightline_instrument::wire::field;
 
+use super::expression::Expression;
 use super::number::Number;
-use super::pattern::{anchored, literal_start, needed_words, wildcard_to_regex};
-use super::scan::{Budget, Matcher, TermScan, stored};
+use super::pattern::{anchored, literal_start, wildcard_to_regex};
+use super::scan::{Budget, Matcher, TermScan};
 use super::{Node, QueryError};
-use crate::store::events::record::lookup_str;
-use crate::store::events::schema::{Fields, Kind, REST, Target, words};
+use crate::store::events::schema::{Fields, Kind, REST, Target};
+use crate::store::events::words::words;
 use crate::store::query::dates;
 
 type Boxed = Box<dyn Query>;
@@ -200,21 +202,19 @@ impl Scope<'_> {
         })
     }
 
-    /// A regular expression over the whole value. Running text is not kept as one value: the words that every match
-    /// must contain narrow the search, and the stored text of what remains is looked at.
+    /// A regular expression over the whole value.
     pub(crate) fn regex(&self, name: &str, pattern: &str) -> Result<Boxed, QueryError> {
-        let regex = anchored(pattern, true)?;
-        let Target::Text(field, path) = self.fields.resolve(self.kind, name) else {
-            return self.scan(name, String::new(), Arc::new(move |value| regex.is_match(value)));
-        };
-        let mut clauses: Vec<(Occur, Boxed)> =
-            needed_words(pattern).into_iter().map(|word| (Occur::Must, self.exact(field, &word))).collect();
-        let matcher: Matcher = Arc::new(move |source| {
-            let Ok(serde_json::Value::Object(object)) = serde_json::from_str(source) else { return false };
-            lookup_str(&object, path).is_some_and(|text| regex.is_match(text))
-        });
-        clauses.push((Occur::Must, Box::new(stored(self.fields.source, matcher, Arc::clone(self.budget)))));
-        Ok(joined(clauses))
+        match self.fields.resolve(self.kind, name) {
+            Target::Text(field, path) => {
+                let fields = (field, self.fields.source);
+                let expression = Expression::new(fields, path, pattern, Arc::clone(self.budget))?;
+                Ok(Box::new(DocPredicateQuery::from(expression)))
+            }
+            _ => {
+                let regex = anchored(pattern, true)?;
+                self.scan(name, String::new(), Arc::new(move |value| regex.is_match(value)))
+            }
+        }
     }
 
     fn exists(&self, name: &str) -> Boxed {

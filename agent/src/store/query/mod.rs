@@ -6,11 +6,14 @@
 
 pub mod compile;
 pub(crate) mod dates;
+mod expression;
 mod lex;
+mod needs;
 mod number;
 pub mod parse;
 mod pattern;
 pub mod scan;
+mod text;
 
 use std::ops::Bound;
 

@@ -1,15 +1,16 @@
-//! Queries that look at values one by one: wildcards and regular expressions over the dictionary of a field, and
-//! regular expressions over stored text. Both stop when the search's time is up.
+//! Queries that look at values one by one: wildcards and regular expressions over the dictionary of a field. They stop
+//! when the search's time is up.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use tantivy::query::doc_predicate_query::{DocPredicateQuery, FunctionPredicate};
 use tantivy::query::{BitSetDocSet, ConstScorer, EnableScoring, Explanation, Query, Scorer, Weight};
-use tantivy::schema::{Field, IndexRecordOption, TantivyDocument, Value};
+use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{BitSet, DocId, DocSet, Score, SegmentReader, TantivyError};
+
+use crate::store::events::words::MARK;
 
 /// Time that a search may take. Scans look at it now and then and end early.
 #[derive(Debug, Default)]
@@ -33,6 +34,11 @@ impl Budget {
     /// True if the query looks at stored records one by one, so that whoever wants few should not ask for all.
     pub fn reads_records(&self) -> bool {
         self.reads_records.load(Ordering::Relaxed)
+    }
+
+    /// Says that it does.
+    pub(crate) fn will_read_records(&self) {
+        self.reads_records.store(true, Ordering::Relaxed);
     }
 
     /// Looks at the clock.
@@ -108,6 +114,9 @@ impl Weight for TermScan {
                 break;
             }
             let value = &terms.key()[self.prefix.len()..];
+            if value.first() == Some(&(MARK as u8)) && self.prefix.is_empty() {
+                continue; // no word, but what expressions need to know of words
+            }
             if !std::str::from_utf8(value).is_ok_and(|value| (self.matcher)(value)) {
                 continue;
             }
@@ -133,7 +142,7 @@ impl Weight for TermScan {
 }
 
 /// The first key after all that begin with `prefix`.
-fn after(prefix: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn after(prefix: &[u8]) -> Option<Vec<u8>> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
         if last < u8::MAX {
@@ -142,26 +151,4 @@ fn after(prefix: &[u8]) -> Option<Vec<u8>> {
         }
     }
     None
-}
-
-/// Every document whose stored source satisfies the matcher. Meant to be intersected with a query that narrows it.
-pub(crate) fn stored(source: Field, matcher: Matcher, budget: Arc<Budget>) -> DocPredicateQuery {
-    budget.reads_records.store(true, Ordering::Relaxed);
-    let predicate = FunctionPredicate::from(move |reader: &SegmentReader| {
-        let store = reader.get_store_reader(8)?;
-        let (matcher, budget) = (Arc::clone(&matcher), Arc::clone(&budget));
-        let seen = std::sync::atomic::AtomicU32::new(0);
-        Ok(move |doc: DocId| {
-            if seen.fetch_add(1, Ordering::Relaxed).is_multiple_of(256) && budget.over() || budget.spent() {
-                return false;
-            }
-            let Ok(document) = store.get::<TantivyDocument>(doc) else { return false };
-            document
-                .get_first(source)
-                .and_then(|value| value.as_bytes())
-                .and_then(|bytes| std::str::from_utf8(bytes).ok())
-                .is_some_and(|text| matcher(text))
-        })
-    });
-    DocPredicateQuery::from(predicate)
 }

@@ -53,6 +53,7 @@ static FILES: &[(&str, &[u8])] = &files![
     "pages/security.js",
     "pages/trace.js",
     "pages/traces.js",
+    "parts/alerts.js",
     "parts/chart.js",
     "parts/graph.js",
     "parts/marks.js",

@@ -212,7 +212,7 @@ fn matching(scope: &Scope<'_>, body: &Object) -> Result<Boxed, EsError> {
         return Ok(scope.value(field, &value)?);
     };
     let words: Vec<Boxed> =
-        crate::store::events::schema::words(&value).iter().map(|word| phrase(target, word, 0)).collect();
+        crate::store::events::words::words(&value).iter().map(|word| phrase(target, word, 0)).collect();
     Ok(if and { joined(words.into_iter().map(|q| (Occur::Must, q)).collect()) } else { any(words) })
 }
 

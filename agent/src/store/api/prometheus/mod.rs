@@ -8,6 +8,7 @@ mod labels;
 mod metadata;
 mod params;
 mod query;
+mod rules;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Semaphore;
 
 use crate::store::metrics::Store;
+use crate::store::rules::Rules;
 
 /// Queries that run at once; more wait.
 const AT_ONCE: usize = 8;
@@ -34,12 +36,13 @@ const MAX_BODY: usize = 1 << 20;
 #[derive(Clone)]
 struct Api {
     store: Arc<Store>,
+    rules: Arc<Rules>,
     turns: Arc<Semaphore>,
 }
 
 /// `/api/v1/*` as Prometheus serves it.
-pub fn router(store: Arc<Store>) -> Router {
-    let api = Api { store, turns: Arc::new(Semaphore::new(AT_ONCE)) };
+pub fn router(store: Arc<Store>, rules: Arc<Rules>) -> Router {
+    let api = Api { store, rules, turns: Arc::new(Semaphore::new(AT_ONCE)) };
     Router::new()
         .route("/api/v1/query", both(query::instant))
         .route("/api/v1/query_range", both(query::range))
@@ -50,8 +53,8 @@ pub fn router(store: Arc<Store>) -> Router {
         .route("/api/v1/metadata", both(metadata::metadata))
         .route("/api/v1/status/buildinfo", both(status::build))
         .route("/api/v1/status/tsdb", both(status::tsdb))
-        .route("/api/v1/rules", both(|_, _, _| Reply::json("{\"groups\":[]}")))
-        .route("/api/v1/alerts", both(|_, _, _| Reply::json("{\"alerts\":[]}")))
+        .route("/api/v1/rules", of_rules(rules::rules))
+        .route("/api/v1/alerts", of_rules(rules::alerts))
         .route("/api/v1/targets", both(|_, _, _| Reply::json("{\"activeTargets\":[],\"droppedTargets\":[]}")))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(api)
@@ -68,6 +71,11 @@ fn both(answer: Answer) -> MethodRouter<Api> {
         run(api, params, headers, answer).await
     };
     get(handler).post(handler)
+}
+
+/// What rules gave is at hand: no turn is waited for.
+fn of_rules(answer: fn(&Rules, &HeaderMap) -> Response) -> MethodRouter<Api> {
+    get(move |State(api): State<Api>, headers: HeaderMap| async move { answer(&api.rules, &headers) })
 }
 
 async fn label_values(

@@ -26,7 +26,9 @@ fn fixture() -> Fixture {
             each("up", &[("job", "api")], 1.0);
         });
     }
-    let router = router(store.clone());
+    let rules = Rules::load(&crate::store::rules::Settings::default()).unwrap();
+    rules.evaluate(&store, T0 + 600_000);
+    let router = router(store.clone(), Arc::new(rules));
     Fixture { _dir: dir, store, router }
 }
 
@@ -188,9 +190,20 @@ async fn metadata_exemplars_and_status() {
     );
     let (_, build) = f.get("/api/v1/status/buildinfo").await;
     assert_eq!(build["data"]["version"], "3.0.0");
-    for (path, key) in [("rules", "groups"), ("alerts", "alerts"), ("targets", "activeTargets")] {
+    for (path, key) in [("alerts", "alerts"), ("targets", "activeTargets")] {
         assert_eq!(f.get(&format!("/api/v1/{path}")).await.1["data"][key], json!([]));
     }
+    let (_, rules) = f.get("/api/v1/rules").await;
+    let group =
+        rules["data"]["groups"].as_array().unwrap().iter().find(|g| g["name"] == "sightline-slo").unwrap();
+    assert_eq!(group["interval"], json!(30.0));
+    let find =
+        |name: &str| group["rules"].as_array().unwrap().iter().find(|r| r["name"] == name).unwrap().clone();
+    let record = find("instrument:error_budget:left30d");
+    assert_eq!((&record["type"], &record["health"]), (&json!("recording"), &json!("ok")));
+    assert_eq!(record["lastEvaluation"], "2023-11-14T22:23:20Z");
+    let alert = find("LatencyP99High");
+    assert_eq!((&alert["state"], &alert["duration"]), (&json!("inactive"), &json!(600.0)));
 }
 
 #[tokio::test]

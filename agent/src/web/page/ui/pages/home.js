@@ -4,6 +4,7 @@ import { href } from '../location.js';
 import { query, queryRange, useData } from '../api.js';
 import { range, rateWindow, step } from '../time.js';
 import { percent, seconds, short } from '../format.js';
+import { Alerts } from '../parts/alerts.js';
 import { Chart, Spark } from '../parts/chart.js';
 import { deploys } from '../parts/marks.js';
 import { Scroll } from '../parts/scroll.js';
@@ -55,6 +56,7 @@ export function Home({ every, stamp, params }) {
   const state = useData(load, [stamp, params.toString()], every);
   return html`
     <h1>Services</h1>
+    <${Alerts} every=${every} stamp=${stamp} />
     <${State} ...${state} empty=${state.data?.rows.length === 0 && html`<${Nothing} what="services" kind="metric"
         why="A service appears with its first metric of the form service.group.segment.outcome." />`}>
       <${Services} ...${state.data} />
