@@ -9,6 +9,7 @@
 mod bad_input;
 mod command_line;
 mod delivery;
+mod documents;
 mod fakes;
 mod faults;
 mod first_light;
