@@ -253,3 +253,53 @@ async fn foreign_files_in_the_folder_do_no_harm() {
     assert_eq!(drain(&queue), texts(0, 3));
     close(&queue);
 }
+
+/// What a queue says of itself in the log while it is opened.
+fn said_at_the_start(dir: &Path, lane: &'static str) -> String {
+    #[derive(Clone, Default)]
+    struct Said(Arc<parking_lot::Mutex<Vec<u8>>>);
+    impl std::io::Write for Said {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let said = Said::default();
+    let writer = said.clone();
+    let log = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+    tracing::subscriber::with_default(log, || close(&open(dir, lane)));
+    let text = said.0.lock().clone();
+    String::from_utf8(text).unwrap()
+}
+
+/// The files of the queue `lane` as a kill leaves them, as those of a queue `image`.
+fn killed(dir: &Path, lane: &str, image: &str) {
+    fs::create_dir(dir.join(image)).unwrap();
+    let files = fs::read_dir(dir.join(lane)).unwrap().map(|file| file.unwrap().path());
+    for file in files.filter(|path| path.is_file()) {
+        fs::copy(&file, dir.join(image).join(file.file_name().unwrap())).unwrap();
+    }
+}
+
+/// After a kill before the first delivery the log said that the cursor cannot be read.
+#[tokio::test]
+async fn only_a_cursor_that_was_written_can_be_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path(), "queue-young");
+    put(&queue, 0, 30).await;
+    killed(dir.path(), "queue-young", "queue-young-again");
+    let said = said_at_the_start(dir.path(), "queue-young-again");
+    assert!(said.contains("wait from before") && said.contains("records=30"), "{said}");
+    assert!(!said.contains("cursor"), "{said}");
+
+    drain(&queue);
+    queue.acknowledge(30);
+    close(&queue);
+    killed(dir.path(), "queue-young", "queue-old");
+    fs::write(dir.path().join("queue-old/cursor"), [7; 5000]).unwrap();
+    let said = said_at_the_start(dir.path(), "queue-old");
+    assert!(said.contains("cursor cannot be read"), "{said}");
+}
