@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -59,7 +60,10 @@ fn over_http<'a>(address: SocketAddr, requests: impl Iterator<Item = &'a Bytes>)
 fn over_grpc<'a>(address: SocketAddr, requests: impl Iterator<Item = &'a Bytes>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+        // As gRPC's libraries do: else each request waits for the acknowledgement of its header.
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new()).http2_only(true).build(connector);
         let url = format!("http://{address}/opentelemetry.proto.collector.trace.v1.TraceService/Export");
         for message in requests {
             let prefix = [&[0], &(message.len() as u32).to_be_bytes()[..]].concat();
