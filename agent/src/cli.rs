@@ -100,7 +100,7 @@ struct Explain {
 #[derive(Debug, clap::Args)]
 struct Store {
     /// The configuration file of the agent whose store is meant
-    #[arg(long, short, value_name = "FILE", env = "SIGHTLINE_CONFIG")]
+    #[arg(long, short, value_name = "FILE", env = "SIGHTLINE_CONFIG", global = true)]
     config: Option<PathBuf>,
     #[command(flatten)]
     args: store::command::Args,
@@ -109,7 +109,7 @@ struct Store {
 #[derive(Debug, clap::Args)]
 struct Dlq {
     /// The configuration file of the agent whose dead letters are meant
-    #[arg(long, short, value_name = "FILE", env = "SIGHTLINE_CONFIG")]
+    #[arg(long, short, value_name = "FILE", env = "SIGHTLINE_CONFIG", global = true)]
     config: Option<PathBuf>,
     #[command(flatten)]
     args: dead_letters::cli::Args,
@@ -232,7 +232,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
 
 /// The agent from start to stop.
 async fn serve(loaded: Loaded<Config>) -> anyhow::Result<()> {
-    let chosen = loaded.settings.web.token.is_some() || loaded.settings.web.token_file.is_some();
+    let chosen = loaded.settings.web.token.is_some();
     let agent = Agent::start(loaded).await?;
     // A token that the agent made itself is known to nobody yet; it is said here once, and never logged.
     if let Some(token) = agent.token().filter(|_| !chosen) {

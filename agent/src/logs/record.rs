@@ -99,7 +99,11 @@ impl Policy {
         scratch: &mut Scratch,
         batch: &mut Batch,
     ) {
-        let line = line.trim_ascii();
+        let mut line = line.trim_ascii();
+        // Python's syslog handler ends its messages with a NUL, as C does its strings.
+        while let Some(rest) = line.strip_suffix(b"\0") {
+            line = rest.trim_ascii_end();
+        }
         if line.is_empty() {
             return;
         }

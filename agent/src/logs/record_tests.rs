@@ -436,6 +436,19 @@ fn several_objects_on_a_line_and_text_behind_them() {
     assert_eq!(streams, ["logs-unknown.app-dev", "logs-unknown.app-dev", "logs-unknown.unparsed-dev"]);
 }
 
+/// Python's syslog handler ends its messages with a NUL, which became part of the text.
+#[test]
+fn an_end_in_the_manner_of_c_is_no_part_of_a_line() {
+    for (line, message) in
+        [("<11>it failed\0", "it failed"), ("plain \0\r\n", "plain"), ("{\"message\":\"x\"}\0", "x")]
+    {
+        let [(_, document)] = &records(line.as_bytes())[..] else { panic!("{line:?} is one record") };
+        let record: Value = serde_json::from_slice(document).unwrap();
+        assert_eq!(record["message"], message, "{line:?}");
+    }
+    assert!(records(b"\0\0").is_empty());
+}
+
 #[test]
 fn secrets_do_not_get_through_on_any_road() {
     for line in [

@@ -87,7 +87,9 @@ impl Agent {
             .merge(tap::router(log_tap, span_tap, stop))
             .merge(web::health::router(probe))
             .merge(back_ends.apis(&config.web));
-        let web = web::start(&config.web, apis).await?;
+        let web = web::start(&config.web, apis)
+            .await
+            .with_context(|| format!("cannot listen on {}; change web.listen", config.web.listen))?;
         let replays = delivery::replays(Arc::clone(&back_ends.letters), back_ends.queues());
         Ok(Agent {
             reload,

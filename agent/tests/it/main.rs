@@ -9,11 +9,11 @@
 mod bad_input;
 mod command_line;
 mod delivery;
-mod documents;
 mod fakes;
 mod faults;
 mod first_light;
 mod fuzz_smoke;
+mod grpc_pressure;
 mod hostile;
 mod outage;
 mod real_faults;

@@ -86,6 +86,8 @@ pub fn main(args: &Args, dir: &Path, settings: &Settings, out: &mut dyn Write) -
                     writeln!(out)?;
                 } else {
                     let Letter { number, time, lane, exporter, reason, .. } = letter;
+                    // Some back ends explain themselves over several lines.
+                    let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
                     writeln!(out, "{number}  {time}  {lane}  {exporter}  {}  {reason}", place(letter))?;
                 }
             }
@@ -100,11 +102,12 @@ pub fn main(args: &Args, dir: &Path, settings: &Settings, out: &mut dyn Write) -
         }
         Command::Replay { choice } => {
             let count = letters.request_replay(&choice.explicit()?)?;
-            writeln!(out, "{count} dead letters are on their way back to the queue")?;
+            let letters = if count == 1 { "letter is on its" } else { "letters are on their" };
+            writeln!(out, "{count} dead {letters} way back to the queue")?;
         }
         Command::Drop { choice } => {
             let count = letters.drop_letters(&choice.explicit()?)?;
-            writeln!(out, "{count} dead letters removed")?;
+            writeln!(out, "{count} dead {} removed", if count == 1 { "letter" } else { "letters" })?;
         }
     }
     Ok(())

@@ -139,6 +139,6 @@ fn the_command_line_lists_shows_and_drops() {
     .assert_eq(&run(dir.path(), &["show", "1"]).unwrap());
     assert!(run(dir.path(), &["show", "7"]).unwrap_err().contains("no dead letter 7"));
     assert!(run(dir.path(), &["drop"]).unwrap_err().contains("say which letters"));
-    assert_eq!(run(dir.path(), &["drop", "--reason", "mapper"]).unwrap(), "1 dead letters removed\n");
+    assert_eq!(run(dir.path(), &["drop", "--reason", "mapper"]).unwrap(), "1 dead letter removed\n");
     assert_eq!(run(dir.path(), &["list"]).unwrap(), "");
 }

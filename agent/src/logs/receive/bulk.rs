@@ -5,37 +5,14 @@
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{Method, StatusCode};
 
-use super::http::{Shared, writes};
+use super::handshake::{JSON, PRODUCT};
+use super::http::Shared;
 use crate::json;
 use crate::logs::events;
 use crate::logs::record::{Batch, Policy, Scratch, Source};
 use crate::logs::timestamp::Nanos;
-
-/// Clients of Elastic refuse to talk to a server that does not send it.
-const PRODUCT: (HeaderName, HeaderValue) =
-    (HeaderName::from_static("x-elastic-product"), HeaderValue::from_static("Elasticsearch"));
-const JSON: (HeaderName, HeaderValue) = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-
-/// `GET /`: what clients ask before they send.
-pub async fn banner() -> Response {
-    let body = concat!(
-        "{\"name\":\"sightline\",\"cluster_name\":\"sightline\",\"cluster_uuid\":\"sightline\",",
-        "\"version\":{\"number\":\"8.17.0\",\"build_flavor\":\"default\",\"build_type\":\"docker\",",
-        "\"build_hash\":\"0\",\"build_date\":\"2026-01-01T00:00:00.000Z\",\"build_snapshot\":false,",
-        "\"lucene_version\":\"9.12.0\",\"minimum_wire_compatibility_version\":\"7.17.0\",",
-        "\"minimum_index_compatibility_version\":\"7.0.0\"},\"tagline\":\"You Know, for Search\"}"
-    );
-    ([PRODUCT, JSON], body).into_response()
-}
-
-/// `GET /_license`: Beats ask whether the server is one of theirs.
-pub async fn license() -> Response {
-    let body =
-        "{\"license\":{\"status\":\"active\",\"uid\":\"sightline\",\"type\":\"basic\",\"mode\":\"basic\"}}";
-    ([PRODUCT, JSON], body).into_response()
-}
 
 /// What became of one item.
 struct Item {
@@ -47,7 +24,7 @@ struct Item {
 
 /// `POST /_bulk` and `/{index}/_bulk`.
 pub(super) async fn bulk(shared: &Shared, request: Request) -> Response {
-    if !writes(request.method()) {
+    if !matches!(*request.method(), Method::POST | Method::PUT) {
         return (StatusCode::METHOD_NOT_ALLOWED, [PRODUCT], "").into_response();
     }
     let headers = request.headers().clone();

@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{any, post};
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 
-use super::bulk;
 use super::tcp::sender;
+use super::{bulk, handshake};
 use crate::logs::events;
 use crate::logs::intake::{Intake, now};
 use crate::logs::record::{Batch, Policy, Scratch, Source};
 use crate::logs::timestamp::Nanos;
-use crate::receive::body::{self, Budget};
+use crate::receive::body::{self, Budget, Payload};
 use crate::receive::events::unreadable;
 use crate::receive::http::Peer;
 use crate::receive::settings::Limits;
@@ -35,13 +36,31 @@ pub fn router(intake: Intake, own_host: String, limits: Limits) -> Router {
     let shared = Arc::new(Shared { intake, own_host, budget, limits });
     let lines = handler(&shared, |shared, request| async move { logs(&shared, request).await });
     let bulk = handler(&shared, |shared, request| async move { bulk::bulk(&shared, request).await });
-    Router::new()
+    let swallow = move |request: Request| {
+        let shared = Arc::clone(&shared);
+        async move {
+            let headers = request.headers().clone();
+            shared.body(&headers, request.into_body()).await.map(drop)
+        }
+    };
+    handshake::routes(swallow)
         .route("/logs", post(lines))
         .route("/_bulk", any(bulk.clone()))
         .route("/{index}/_bulk", any(bulk))
-        .route("/", get(bulk::banner))
-        .route("/_license", get(bulk::license))
-        .route("/_xpack", get(bulk::license))
+}
+
+/// Something that handles a request; its error is the answer.
+pub(super) trait Handler: Fn(Request) -> Self::Future + Clone + Send + Sync + 'static {
+    /// What becomes of the request.
+    type Future: Future<Output = Result<(), Response>> + Send;
+}
+
+impl<H, F> Handler for H
+where
+    H: Fn(Request) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Result<(), Response>> + Send,
+{
+    type Future = F;
 }
 
 fn handler<F>(
@@ -65,11 +84,7 @@ impl Shared {
     ) -> Result<(T, Ticket), Response> {
         let peer = request.extensions().get::<Peer>().copied();
         let host = peer.map_or_else(|| self.own_host.clone(), |peer| sender(peer.0, &self.own_host));
-        let payload =
-            body::read(headers, request.into_body(), &self.limits, &self.budget).await.map_err(|error| {
-                events::rejected(error.reason(), 1);
-                (error.status(), format!("{error}\n")).into_response()
-            })?;
+        let payload = self.body(headers, request.into_body()).await?;
         let source = Source { host: Some(&host), service: None };
         let mut filled = Err(String::new());
         let taken = self.intake.collect(|policy, scratch, batch| {
@@ -90,6 +105,14 @@ impl Shared {
             }
             (Ok(value), Ok(ticket)) => Ok((value, ticket)),
         }
+    }
+
+    /// Reads a body within the bounds of the receiver.
+    async fn body(&self, headers: &HeaderMap, body: Body) -> Result<Payload, Response> {
+        body::read(headers, body, &self.limits, &self.budget).await.map_err(|error| {
+            events::rejected(error.reason(), 1);
+            (error.status(), format!("{error}\n")).into_response()
+        })
     }
 
     /// Resolves when `ticket` is safe; the error is the answer.
@@ -157,9 +180,4 @@ fn array(
         }
     }
     Ok(())
-}
-
-/// Whether a client may use this method for `_bulk`.
-pub(super) fn writes(method: &Method) -> bool {
-    matches!(*method, Method::POST | Method::PUT)
 }

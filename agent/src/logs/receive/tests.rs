@@ -11,6 +11,7 @@ use crate::logs::envelope::Envelope;
 use crate::logs::{Handle, Settings, start};
 use crate::receive::address::Address;
 use crate::receive::sink::memory::Memory;
+use crate::units::Bytes;
 
 struct Lane {
     sink: Arc<Memory>,
@@ -179,4 +180,18 @@ async fn bulk_answers_each_item_and_keeps_ids() {
     assert_eq!(Envelope::decode(&lane.sink.payloads.lock()[0]).unwrap().id, "mine");
     let (status, ..) = post(&lane, "/_bulk", "application/x-ndjson", "no action\n").await;
     assert_eq!(status, 400);
+}
+
+/// Beats with their own defaults did not connect: they set up a template first, and nothing was received there.
+#[tokio::test]
+async fn shippers_set_up_what_they_like_before_they_send() {
+    let lane = lane(100, |settings| settings.http.limits.size = Bytes(1000)).await;
+    for path in ["/_index_template/filebeat-7.17.29", "/_ilm/policy/filebeat", "/_ingest/pipeline/x"] {
+        let (status, headers, answer) = post(&lane, path, "application/json", "{\"a\":1}").await;
+        assert_eq!((status, &*answer), (200, "{\"acknowledged\":true}"), "{path}");
+        assert_eq!(headers["x-elastic-product"], "Elasticsearch");
+        let (status, ..) = post(&lane, path, "application/json", &"x".repeat(1001)).await;
+        assert_eq!(status, 413, "{path}");
+    }
+    assert_eq!(lane.sink.len(), 0, "nothing of it is a record");
 }

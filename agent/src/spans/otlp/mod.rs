@@ -8,6 +8,7 @@ use crate::queue::Broken;
 use crate::receive::otlp::{Refusal, Signal, Taken};
 use crate::receive::sink::{Ticket, Wait};
 
+mod span;
 pub mod translate;
 pub mod value;
 
