@@ -190,7 +190,7 @@ impl Entry {
     }
 
     /// Whether it is this sample's.
-    #[inline]
+    #[inline(always)]
     pub fn is(&self, sample: &Sample<'_>) -> bool {
         let Some((head, rest)) = self.key.split_first_chunk::<5>() else { return false };
         let len = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
@@ -198,17 +198,36 @@ impl Entry {
             return false;
         }
         let (name, rest) = rest.split_at(len);
-        if name != sample.name {
+        if !same(name, sample.name) {
             return false;
         }
         if sample.container.is_empty() {
-            return rest == sample.tags;
+            return same(rest, sample.tags);
         }
         rest.len() == sample.tags.len() + 1 + sample.container.len()
             && rest.starts_with(sample.tags)
             && rest[sample.tags.len()] == b'|'
             && rest.ends_with(sample.container)
     }
+}
+
+/// Whether two texts are equal, eight bytes at a time. Not `==`: that calls `memcmp`, and the one that glibc has for
+/// AVX-512, with its masked loads, took two thirds of the time of a known sample (115 ns of it against 40 this way).
+#[inline(always)]
+fn same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let (a_words, a_rest) = a.as_chunks::<8>();
+    let (b_words, b_rest) = b.as_chunks::<8>();
+    let words = a_words.iter().zip(b_words);
+    let differ = words.fold(0, |d, (x, y)| d | (u64::from_le_bytes(*x) ^ u64::from_le_bytes(*y)));
+    let rest = match (a.last_chunk::<8>(), b.last_chunk::<8>()) {
+        // The last eight overlap with what was compared already.
+        (Some(x), Some(y)) => u64::from_le_bytes(*x) ^ u64::from_le_bytes(*y),
+        _ => a_rest.iter().zip(b_rest).fold(0, |d, (x, y)| d | u64::from(x ^ y)),
+    };
+    differ | rest == 0
 }
 
 impl Default for Cache {

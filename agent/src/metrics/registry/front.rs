@@ -7,10 +7,12 @@ use crate::metrics::line::Sample;
 
 /// A power of two. So many series at once are as many as most threads see; the rest are found in the cache.
 const SLOTS: usize = 4096;
-/// Of so many misses one takes the slot, so that two that share it do not push each other out each time.
+/// Slots next to each other that a hash may take: with one, a fifth of a thousand series would share theirs with another.
+const WAYS: usize = 2;
+/// Of so many misses one takes a slot, so that those that share it do not push each other out each time.
 const PATIENCE: u32 = 8;
 
-/// Entries of a cache by hash, one a slot.
+/// Entries of a cache by hash.
 #[derive(Debug, Default)]
 pub(super) struct Front {
     /// None until it is used.
@@ -39,19 +41,26 @@ impl Front {
     /// The entry of a sample.
     #[inline]
     pub(super) fn get(&self, hash: u64, sample: &Sample<'_>) -> Option<&Entry> {
-        match self.slots.get(hash as usize & (SLOTS - 1)) {
-            Some(Some((known, entry))) if *known == hash && entry.is(sample) => Some(entry),
-            _ => None,
-        }
+        let first = first(hash);
+        let found = self.slots.get(first..first + WAYS)?.iter().flatten().find(|(known, _)| *known == hash);
+        found.map(|(_, entry)| &**entry).filter(|entry| entry.is(sample))
     }
 
     /// Takes note of an entry that the cache had, perhaps.
     pub(super) fn put(&mut self, hash: u64, entry: Arc<Entry>) {
         self.misses = self.misses.wrapping_add(1);
-        if let Some(slot) = self.slots.get_mut(hash as usize & (SLOTS - 1))
-            && (slot.is_none() || self.misses.is_multiple_of(PATIENCE))
-        {
-            *slot = Some((hash, entry));
+        let first = first(hash);
+        let Some(slots) = self.slots.get_mut(first..first + WAYS) else { return };
+        let free = slots.iter().position(Option::is_none);
+        let turn = self.misses.is_multiple_of(PATIENCE).then_some((self.misses / PATIENCE) as usize % WAYS);
+        if let Some(at) = free.or(turn) {
+            slots[at] = Some((hash, entry));
         }
     }
+}
+
+/// The first of the slots that a hash may take.
+#[inline]
+fn first(hash: u64) -> usize {
+    hash as usize & (SLOTS - WAYS)
 }
