@@ -172,6 +172,13 @@ impl Lane {
         counter!("sightline_dropped_total", "lane" => self.name, "reason" => reason).increment(records);
     }
 
+    /// Shows losses that may happen at 0 from the start, so that an alert on an increase sees the very first one.
+    pub fn may_drop(&self, reasons: &[&'static str]) {
+        for &reason in reasons {
+            self.dropped(reason, 0);
+        }
+    }
+
     /// The figures now.
     pub fn balance(&self) -> Balance {
         Balance {

@@ -1,5 +1,7 @@
 //! What the agent says of itself: its own metrics, rendered beside the users', and its own log on stderr.
 
+mod help;
+
 use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -17,10 +19,7 @@ pub fn install_metrics() {
                 "another metrics recorder was installed first: the agent's own metrics stay empty"
             );
         }
-        metrics::describe_gauge!(
-            "sightline_build_info",
-            "Always 1; the label version says which agent this is."
-        );
+        help::describe();
         metrics::gauge!("sightline_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         handle
     });

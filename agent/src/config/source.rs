@@ -195,7 +195,11 @@ where
             continue;
         }
         let error = |reason: String| Error { place: name.clone(), reason };
-        set(&mut written, &path, scalar(&text)).map_err(error)?;
+        let value = scalar(&text);
+        if let Some(reason) = section::<T>(&name, &path).filter(|_| !value.is_object()) {
+            return Err(error(reason));
+        }
+        set(&mut written, &path, value).map_err(error)?;
         settings = match serde_json::from_value(written.clone()) {
             Ok(settings) => settings,
             // A number was meant as text (a password of digits, say), or text as a list.
@@ -227,6 +231,22 @@ fn tree<T: DeserializeOwned>(file: &str, text: &str) -> Result<Value, Error> {
 fn is_key<T: DeserializeOwned>(word: &str) -> bool {
     let probe = serde_json::from_value::<T>(serde_json::json!({ word: {} }));
     !matches!(probe, Err(error) if error.to_string().starts_with("unknown field"))
+}
+
+/// What to say of a variable that sets a whole section to a plain value, where one of its keys must be meant; `None` if
+/// `path` is no section.
+fn section<T: DeserializeOwned>(name: &str, path: &[String]) -> Option<String> {
+    let mut probe = Value::Null;
+    // No key is empty: the complaint about one that is names those that there are.
+    set(&mut probe, path, serde_json::json!({ "": 0 })).ok()?;
+    let complaint = serde_json::from_value::<T>(probe).err()?.to_string();
+    let keys = complaint.strip_prefix("unknown field ``, expected ")?;
+    let keys: Vec<&str> = keys.split('`').skip(1).step_by(2).collect();
+    let (section, example) = (path.join("."), keys.first()?.to_ascii_uppercase());
+    Some(format!(
+        "{section} has keys of its own ({}): set one of them, as in {name}__{example}",
+        keys.join(", ")
+    ))
 }
 
 fn scalar(text: &str) -> Value {
@@ -314,5 +334,9 @@ mod tests {
         assert!(reason.contains("u32"), "{reason}");
         assert!(fails(&[("SIGHTLINE_WEB__NOPE", "x")]).reason.contains("nope"));
         assert!(load::<Outer>("f", "", &FixedEnv(&[("SIGHTLINE_CACHE", "/c")]), &[]).is_ok());
+        assert_eq!(
+            fails(&[("SIGHTLINE_WEB", "http://somewhere")]).to_string(),
+            "SIGHTLINE_WEB: web has keys of its own (listen, limit, password): set one of them, as in SIGHTLINE_WEB__LISTEN"
+        );
     }
 }

@@ -25,6 +25,11 @@ pub fn received(batch: &Batch) {
     }
 }
 
+/// Shows at 0 what this lane may lose.
+pub fn may_drop() {
+    crate::ledger::lane(LANE).may_drop(&["rule", "queue_full", "kernel", "shutdown"]);
+}
+
 /// Records that could not be enqueued and whose sender cannot wait; they count as received too.
 pub fn dropped(reason: &'static str, count: u64) {
     door::received(LANE, count);

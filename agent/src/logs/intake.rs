@@ -47,6 +47,7 @@ thread_local! {
 impl Intake {
     /// An entrance in front of `sink`.
     pub fn new(policy: Policy, sink: Arc<dyn Sink>, max_line: usize) -> Self {
+        events::may_drop();
         Intake { inner: Arc::new(Inner { policy, sink, max_line }) }
     }
 

@@ -129,6 +129,11 @@ impl Registry {
         self.live.load(Relaxed)
     }
 
+    /// How many bytes series take, as the budget counts them.
+    pub fn counted_bytes(&self) -> usize {
+        self.bytes.load(Relaxed)
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -140,6 +140,7 @@ impl Queue {
         let events = Events::new(lane);
         let books = ledger::lane(lane);
         let (state, committer) = recover::open(&*disk, settings, &events, SystemTime::now())?;
+        books.may_drop(&["corrupt"]);
         books.recovered(state.next_seq - state.acked);
         events.opened(state.next_seq - state.acked, state.bytes());
         let (durable, _) = watch::channel(Progress { end_seq: state.next_seq, closed: false });

@@ -8,6 +8,7 @@ use super::sample::Sampling;
 use super::span::take_repaired;
 use super::zipkin::{self, Refused};
 use crate::hooks::{Exemplar, ExemplarHook};
+use crate::ledger;
 use crate::queue::Broken;
 use crate::receive::events;
 use crate::receive::otlp::{Refusal, Taken};
@@ -41,6 +42,7 @@ thread_local! {
 impl Intake {
     /// An entrance in front of `sink`; `exemplar` is told of spans that name a timing.
     pub fn new(sampling: Sampling, exemplar: Option<ExemplarHook>, sink: Arc<dyn Sink>) -> Self {
+        ledger::lane(LANE).may_drop(&["sampled"]);
         Intake { inner: Arc::new(Inner { sink, sampling, exemplar }) }
     }
 

@@ -134,9 +134,12 @@ async fn a_whole_scrape_is_readable_and_the_convention_is_in_good_style() {
     readable(&text);
     let lines = text.split_inclusive('\n');
     let ours: String = lines
-        .filter(|l| l.trim_start_matches("# HELP ").trim_start_matches("# TYPE ").starts_with("instrument_"))
+        .filter(|l| {
+            let name = l.trim_start_matches("# HELP ").trim_start_matches("# TYPE ");
+            name.starts_with("instrument_") || name.starts_with("sightline_")
+        })
         .collect();
-    assert!(ours.contains("instrument_timing_seconds_bucket"), "{text}");
+    assert!(ours.contains("instrument_timing_seconds_bucket") && ours.contains("sightline_queued"), "{text}");
     // The one name that it does not like is the convention's own.
     let said = promtool(&ours).err().unwrap_or_default();
     let disliked = said.trim_start_matches("lint: ").lines().filter(|l| !l.starts_with("instrument_gauge "));

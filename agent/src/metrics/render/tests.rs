@@ -133,3 +133,28 @@ fn an_exemplar_makes_no_series_and_a_bad_id_no_exemplar() {
     registry.exemplar(&crate::hooks::Exemplar { trace_id: "0123456789ABCDEF0123456789ABCDEF", ..good });
     assert_eq!(to_string(&registry, Format::OpenMetrics, 1), before);
 }
+
+/// A scraper that reads slowly, or not at all, is between two pieces for as long as it likes.
+#[test]
+fn no_lock_is_held_while_a_scrape_waits_for_its_reader() {
+    let lines = |from: usize| -> String {
+        (from..from + 3000).map(|i| format!("c:1|c|#i:{i}\nt{}:5|ms|#i:{i}\n", i % 7)).collect()
+    };
+    let registry = registry(&lines(0));
+    let mut scrape = Renderer::new(Arc::clone(&registry), Format::Text, 1);
+    let (mut text, mut pieces) = (Vec::new(), 0);
+    while scrape.next_piece(&mut text) {
+        pieces += 1;
+        let (done, is_done) = std::sync::mpsc::channel();
+        let (registry, more) = (Arc::clone(&registry), lines(pieces * 100));
+        std::thread::spawn(move || {
+            registry.ingest(more.as_bytes(), 1, &mut Batch::default());
+            registry.sweep(1);
+            done.send(()).unwrap();
+        });
+        let waited = is_done.recv_timeout(std::time::Duration::from_secs(60));
+        assert!(waited.is_ok(), "updates, new series or a sweep wait for the reader of piece {pieces}");
+    }
+    assert!(pieces > 5, "{pieces}");
+    assert!(crate::metrics::exposition::Exposition::parse(std::str::from_utf8(&text).unwrap()).is_ok());
+}

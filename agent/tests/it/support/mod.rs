@@ -1,6 +1,7 @@
 //! What the tests of this binary stand on: real servers, the real agent, and waiting without sleeping blindly.
 
 pub(crate) mod agent;
+pub(crate) mod allocated;
 pub(crate) mod backends;
 pub(crate) mod proxy;
 
