@@ -49,6 +49,9 @@ pub enum Verdict {
 
 /// A back end for one lane.
 pub trait Exporter: Send + Sync + 'static {
+    /// Records must arrive in their order: one batch at a time, and nothing new while an older one waits for another try.
+    const IN_ORDER: bool = false;
+
     /// A short constant name for metrics and messages: `elasticsearch`, `zipkin`, `embedded`.
     fn name(&self) -> &'static str;
 

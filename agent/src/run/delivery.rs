@@ -50,7 +50,7 @@ impl Lane {
     /// What `/-/ready` says of this lane.
     pub(super) fn probe(&self) -> impl Fn() -> Vec<Check> + Send + Sync + 'static {
         let (queue, status) = (Arc::clone(&self.queue), self.pump.watch());
-        move || vec![queue_check(&queue), exporter_check(queue.lane(), &status())]
+        move || checks(&queue, &status()).into()
     }
 
     /// Delivers until the queue is empty or `deadline`; what is left stays on disk.
@@ -63,6 +63,11 @@ impl Lane {
             tracing::error!(%error, "a queue was not closed in order; it will be checked at the next start");
         }
     }
+}
+
+/// What `/-/ready` says of a queue and of its delivery.
+pub(super) fn checks(queue: &Queue, status: &Status) -> [Check; 2] {
+    [queue_check(queue), exporter_check(queue.lane(), status)]
 }
 
 fn queue_check(queue: &Queue) -> Check {

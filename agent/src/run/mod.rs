@@ -74,10 +74,14 @@ impl Agent {
 
         let change_events = change_events::start(&config.change_events, &registry, &config.data_dir)
             .context("change_events cannot be used")?;
-        let probe = probe(&back_ends, &metrics);
         let own = back_ends.own_metrics();
-        let remote_write =
-            remote_write::start(&config.remote_write, Arc::clone(&registry), Arc::clone(&own))?;
+        let keep = remote_write::Keep {
+            queues: &config.data_dir.join("queue"),
+            queue: &config.queue,
+            letters: Arc::clone(&back_ends.letters),
+        };
+        let remote_write = remote_write::start(&config.remote_write, &registry, &own, &keep)?;
+        let probe = probe(&back_ends, &metrics, &remote_write);
         let scrape = crate::metrics::http::router(Arc::clone(&registry), own)
             .merge(crate::metrics::top::router(registry));
         let reload = metrics.reloader();
@@ -90,7 +94,8 @@ impl Agent {
         let web = web::start(&config.web, apis)
             .await
             .with_context(|| format!("cannot listen on {}; change web.listen", config.web.listen))?;
-        let replays = delivery::replays(Arc::clone(&back_ends.letters), back_ends.queues());
+        let queues = back_ends.queues().into_iter().chain(remote_write.queues()).collect();
+        let replays = delivery::replays(Arc::clone(&back_ends.letters), queues);
         Ok(Agent {
             reload,
             receiving,
@@ -135,7 +140,9 @@ impl Agent {
             self.otlp.stopped(left() / 2)
         );
         if !self.remote_write.stop(left() / 2).await {
-            tracing::warn!("some samples were not written by the deadline; the next ones carry their totals");
+            tracing::warn!(
+                "some samples were not written by the deadline; they wait on disk for the next start"
+            );
         }
         self.replays.abort();
         if let Some(change_events) = &self.change_events {
@@ -170,11 +177,12 @@ fn otlp_metrics(registry: &Arc<Registry>) -> OtlpMetricsHook {
     })
 }
 
-fn probe(back_ends: &BackEnds, metrics: &metrics::Lane) -> Probe {
-    let (behind, receivers) = (back_ends.probe(), metrics.check());
+fn probe(back_ends: &BackEnds, metrics: &metrics::Lane, remote_write: &remote_write::Handle) -> Probe {
+    let (behind, receivers, endpoints) = (back_ends.probe(), metrics.check(), remote_write.watch());
     Arc::new(move || {
         let mut checks: Vec<Check> = vec![receivers.clone()];
         checks.extend(behind());
+        checks.extend(endpoints.iter().flat_map(|(queue, status)| delivery::checks(queue, &status())));
         checks
     })
 }

@@ -17,6 +17,14 @@ impl Events {
         for name in ["sightline_exported_total", "sightline_dead_lettered_total"] {
             counter!(name, "lane" => lane, "exporter" => exporter).increment(0);
         }
+        for outcome in ["ok", "partial", "failed"] {
+            counter!("sightline_exporter_batches_total", "exporter" => exporter, "outcome" => outcome)
+                .increment(0);
+        }
+        for reason in KNOWN.into_iter().chain(["other"]) {
+            counter!("sightline_exporter_retries_total", "exporter" => exporter, "reason" => reason)
+                .increment(0);
+        }
         Events {
             exporter,
             lane,
@@ -78,25 +86,27 @@ impl Events {
     }
 }
 
+/// What back ends say, as far as it is told apart.
+const KNOWN: [&str; 15] = [
+    "429",
+    "503",
+    "502",
+    "504",
+    "500",
+    "401",
+    "403",
+    "404",
+    "408",
+    "connect",
+    "timeout",
+    "closed",
+    "reply",
+    "too_large",
+    "dead_letters",
+];
+
 /// A reason as a label: one of a fixed set, whatever a back end says.
 pub(super) fn label(reason: &str) -> &'static str {
     let word = reason.split([' ', ':']).next().unwrap_or_default();
-    const KNOWN: [&str; 15] = [
-        "429",
-        "503",
-        "502",
-        "504",
-        "500",
-        "401",
-        "403",
-        "404",
-        "408",
-        "connect",
-        "timeout",
-        "closed",
-        "reply",
-        "too_large",
-        "dead_letters",
-    ];
     KNOWN.into_iter().find(|known| *known == word).unwrap_or("other")
 }

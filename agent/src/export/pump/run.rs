@@ -104,7 +104,7 @@ impl<E: Exporter> Run<E> {
             max_in_flight: settings.max_in_flight.as_usize(),
             linger: settings.linger.0,
             backoff: Backoff { base: settings.backoff.0, max: settings.max_backoff.0 },
-            flow: Flow::new(settings.max_records, settings.max_concurrency),
+            flow: Flow::new(settings.max_records, if E::IN_ORDER { 1 } else { settings.max_concurrency }),
             window: Window::new(reader.next_seq()),
             reader: Some(reader),
             queue,
@@ -177,6 +177,9 @@ impl<E: Exporter> Run<E> {
                 let group = self.due(now);
                 self.dispatch(group);
                 continue;
+            }
+            if let Some(due) = next_retry.filter(|_| E::IN_ORDER) {
+                return due;
             }
             let stopping = self.stop.borrow().is_some();
             let wake = next_retry.unwrap_or(now + IDLE);
@@ -303,6 +306,7 @@ impl<E: Exporter> Run<E> {
             retry.extend(refused.iter().map(|refused| &refused.entry));
             reason = Some("dead_letters".into());
             *reasons.entry("dead_letters").or_default() += refused.len() as u64;
+            retry.sort_unstable_by_key(|entry| entry.seq);
         }
         for (reason, records) in reasons {
             self.events.retried(reason, records);

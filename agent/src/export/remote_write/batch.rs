@@ -1,6 +1,6 @@
 //! A request's worth of samples: built row by row, kept packed while it waits, cut in half when it is refused.
 //!
-//! Waiting batches are always messages of 2.0; one for an endpoint of 1.0 is translated on its way out.
+//! What waits is always a message of 2.0; one for an endpoint of 1.0 is translated on its way out.
 
 use std::collections::HashMap;
 
@@ -145,8 +145,20 @@ impl Batch {
         Batch { packed: compress(&request.encode_to_vec()), samples: request.timeseries.len() }
     }
 
+    /// As a queue keeps it: the number of samples, and the packed request.
+    pub(super) fn record(&self) -> Vec<u8> {
+        [&(self.samples as u32).to_le_bytes(), self.packed.as_slice()].concat()
+    }
+
+    /// What [`Batch::record`] made; `None` for anything else.
+    pub(super) fn read(record: &[u8]) -> Option<Self> {
+        let (samples, packed) = record.split_first_chunk::<4>()?;
+        let batch = Batch { packed: packed.to_vec(), samples: u32::from_le_bytes(*samples) as usize };
+        (batch.samples > 0 && batch.unpack().timeseries.len() == batch.samples).then_some(batch)
+    }
+
     fn unpack(&self) -> v2::Request {
-        // What was packed by this process and stayed in its memory unpacks; if it did not, nothing is sent.
+        // What was packed here, or was looked at when it was read, unpacks; if it did not, nothing is sent.
         snap::raw::Decoder::new()
             .decompress_vec(&self.packed)
             .ok()
@@ -157,11 +169,6 @@ impl Batch {
     /// How many samples it holds, a native histogram counting as one.
     pub(super) fn samples(&self) -> usize {
         self.samples
-    }
-
-    /// What it takes in memory.
-    pub(super) fn bytes(&self) -> usize {
-        self.packed.len() + size_of::<Self>()
     }
 
     /// The body in a version of the protocol.
@@ -347,6 +354,18 @@ mod tests {
         assert!(first.split().is_none());
         let (b, c) = second.split().unwrap();
         assert_eq!((b.first_series(), c.first_series()), ("b{host=\"h1\"}".into(), "c{host=\"h1\"}".into()));
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_and_nothing_else_is() {
+        let batch = batch(&["a", "b"]);
+        let record = batch.record();
+        assert_eq!(Batch::read(&record), Some(batch));
+        for other in
+            [&b""[..], b"abc", b"\x02\0\0\0", &record[..record.len() - 1], &[&[9], &record[1..]].concat()]
+        {
+            assert_eq!(Batch::read(other), None, "{other:?}");
+        }
     }
 
     #[test]

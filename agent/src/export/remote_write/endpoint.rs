@@ -1,7 +1,8 @@
-//! One endpoint: sends its batches one after the other, so that no series ever goes backwards in time.
+//! One endpoint as an exporter: each record of its queue is one request's worth of samples, sent in order.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
@@ -9,33 +10,34 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tokio::sync::watch;
 
-use super::backlog::Backlog;
 use super::batch::Batch;
 use super::events::{Books, Dropped};
-use super::judge::{Answer, judge};
+use super::judge::{Answer, is_repeat, judge};
 use super::{Protocol, Settings, StartError};
 use crate::export::http::{Client, Settings as Connection};
-use crate::export::pump::backoff::Backoff;
+use crate::export::{Entry, Exporter, Verdict};
 
-/// How often one batch is cut in two. Enough to find a few bad series among thousands; when that many are bad,
-/// what is left of the batch is given up instead of asking for each series by itself.
+/// How often one record is cut in two. Enough to find a few bad series among thousands; when that many are bad,
+/// what is left of it is given up instead of asking for each series by itself.
 pub(super) const CUTS: usize = 100;
 
 /// Sends to one endpoint.
 pub(super) struct Endpoint {
     pub(super) name: String,
+    /// What its queue and its exporter are called.
+    pub(super) lane: &'static str,
     client: Client,
     headers: HeaderMap,
     username: String,
     password_file: std::path::PathBuf,
     token_file: std::path::PathBuf,
     protocol: Protocol,
-    backoff: Backoff,
-    pub(super) backlog: Arc<Backlog>,
+    /// It has turned out to know 1.0 only.
+    older: AtomicBool,
     pub(super) books: Arc<Books>,
-    failing: bool,
+    /// Records before this were there when the process began: an earlier one may have sent them.
+    pub(super) fresh_from: u64,
 }
 
 impl Endpoint {
@@ -62,8 +64,8 @@ impl Endpoint {
         }
         let name = if settings.name.is_empty() { host(&settings.url) } else { settings.name.clone() };
         Ok(Endpoint {
-            backlog: Arc::new(Backlog::new(settings.buffer.as_usize())),
             books: Arc::new(Books::new(&name)),
+            lane: lane(&name),
             name,
             client,
             headers,
@@ -71,85 +73,75 @@ impl Endpoint {
             password_file: settings.password_file.clone(),
             token_file: settings.token_file.clone(),
             protocol: settings.protocol,
-            backoff: Backoff { base: settings.min_backoff.0, max: settings.max_backoff.0 },
-            failing: false,
+            older: AtomicBool::new(false),
+            fresh_from: 0,
         })
     }
 
-    /// Sends until it is told to stop and nothing is left.
-    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        loop {
-            match self.backlog.pop() {
-                Some(batch) => self.deliver(batch).await,
-                None if *stop.borrow() => break,
-                None => tokio::select! {
-                    () = self.backlog.appended() => {}
-                    // An error means that the handle is gone, which is a stop too.
-                    _ = stop.wait_for(|stop| *stop) => {}
-                },
-            }
-        }
+    fn protocol(&self) -> Protocol {
+        if self.older.load(Relaxed) { Protocol::V1 } else { self.protocol }
     }
 
-    /// Sends one batch for as long as that takes.
-    async fn deliver(&mut self, batch: Batch) {
+    /// Sends one record, in parts where the endpoint objects to it. Parts that arrived are sent again with the others
+    /// if one of them has to be tried later: the same sample twice is one to every receiver.
+    async fn deliver(&self, entry: &Entry) -> Verdict {
+        let Some(batch) = Batch::read(&entry.payload) else {
+            return Verdict::Reject { reason: "other: no record of remote write".to_owned() };
+        };
+        let (mut sent, mut rejected, mut left_out) = (0, 0, 0);
+        let mut objection = String::new();
         let mut parts = vec![batch];
         let mut cuts = CUTS;
         while let Some(part) = parts.pop() {
-            let mut wire = part.wire(self.protocol);
+            let protocol = self.protocol();
+            let wire = part.wire(protocol);
             if part.samples() == wire.left_out {
-                self.books.lose(Dropped::Protocol, wire.left_out);
+                left_out += wire.left_out;
                 continue;
             }
-            let mut attempt = 0;
-            loop {
-                let (answer, reason) = self.send(&wire.body, attempt > 0).await;
-                match answer {
-                    Answer::Taken => {
-                        self.note(None);
-                        self.books.lose(Dropped::Protocol, wire.left_out);
-                        self.books.send(part.samples() - wire.left_out, now_ms());
-                    }
-                    Answer::Older => {
-                        tracing::info!(endpoint = self.name, "the endpoint speaks remote write 1.0");
-                        self.protocol = Protocol::V1;
-                        wire = part.wire(self.protocol);
-                        continue;
-                    }
-                    Answer::Later(after) => {
-                        attempt += 1;
-                        self.note(Some(&reason));
-                        tokio::time::sleep(self.backoff.pause(attempt, after, fastrand::f64())).await;
-                        continue;
-                    }
-                    Answer::Objection if cuts > 0 && part.samples() > 1 => {
-                        cuts -= 1;
-                        if let Some((first, second)) = part.split() {
-                            parts.push(second);
-                            parts.push(first);
-                        }
-                    }
-                    Answer::Objection | Answer::Refused => {
-                        let (samples, first) = (part.samples(), part.first_series());
-                        self.books.reject(samples);
-                        tracing::error!(
-                            endpoint = self.name,
-                            reason,
-                            samples,
-                            first,
-                            "samples refused for good"
-                        );
+            let (answer, reason) = self.send(protocol, wire.body).await;
+            match answer {
+                Answer::Taken => {
+                    left_out += wire.left_out;
+                    sent += part.samples() - wire.left_out;
+                }
+                Answer::Older => {
+                    tracing::info!(endpoint = self.name, "the endpoint speaks remote write 1.0");
+                    self.older.store(true, Relaxed);
+                    parts.push(part);
+                }
+                Answer::Later(after) => return Verdict::Retry { after, reason },
+                // It has them, from a process that ended before it could note so.
+                Answer::Objection if entry.seq < self.fresh_from && is_repeat(&reason) => {
+                    sent += part.samples()
+                }
+                Answer::Objection if cuts > 0 && part.samples() > 1 => {
+                    cuts -= 1;
+                    if let Some((first, second)) = part.split() {
+                        parts.push(second);
+                        parts.push(first);
                     }
                 }
-                break;
+                Answer::Objection | Answer::Refused => {
+                    let (samples, first) = (part.samples(), part.first_series());
+                    tracing::error!(endpoint = self.name, reason, samples, first, "samples refused for good");
+                    rejected += samples;
+                    objection = reason;
+                }
             }
         }
+        self.books.lose(Dropped::Protocol, left_out);
+        self.books.reject(rejected);
+        if sent > 0 {
+            self.books.send(sent, now_ms());
+        }
+        if rejected > 0 && sent == 0 { Verdict::Reject { reason: objection } } else { Verdict::Done }
     }
 
     /// One request: what its answer means, and what it said.
-    async fn send(&self, body: &[u8], is_retry: bool) -> (Answer, String) {
-        self.books.request(is_retry);
-        let newer = self.protocol != Protocol::V1;
+    async fn send(&self, protocol: Protocol, body: Vec<u8>) -> (Answer, String) {
+        self.books.request();
+        let newer = protocol != Protocol::V1;
         let content_type = if newer {
             "application/x-protobuf;proto=io.prometheus.write.v2.Request"
         } else {
@@ -163,10 +155,10 @@ impl Endpoint {
             Ok(None) => {}
             Err(reason) => return (Answer::Later(None), reason),
         }
-        match self.client.post_with("", content_type, &headers, Bytes::copy_from_slice(body)).await {
+        match self.client.post_with("", content_type, &headers, Bytes::from(body)).await {
             Ok(reply) => {
-                let fallback = self.protocol == Protocol::Auto;
-                let answer = judge(self.protocol, fallback, reply.status, &reply.headers, reply.retry_after);
+                let fallback = protocol == Protocol::Auto;
+                let answer = judge(protocol, fallback, reply.status, &reply.headers, reply.retry_after);
                 (answer, reply.reason())
             }
             Err(error) => (Answer::Later(None), error.to_string()),
@@ -192,18 +184,36 @@ impl Endpoint {
         value.set_sensitive(true);
         Ok(Some(value))
     }
+}
 
-    /// Says once that sending fails, and once that it works again.
-    fn note(&mut self, failure: Option<&str>) {
-        match failure {
-            Some(reason) if !self.failing => {
-                tracing::warn!(endpoint = self.name, reason, "remote write fails, samples wait in memory");
-            }
-            None if self.failing => tracing::info!(endpoint = self.name, "remote write works again"),
-            _ => {}
-        }
-        self.failing = failure.is_some();
+impl Exporter for Endpoint {
+    const IN_ORDER: bool = true;
+
+    fn name(&self) -> &'static str {
+        self.lane
     }
+
+    async fn export(&self, batch: &[Entry]) -> Vec<Verdict> {
+        let mut verdicts = Vec::with_capacity(batch.len());
+        for entry in batch {
+            let verdict = self.deliver(entry).await;
+            if matches!(verdict, Verdict::Retry { .. }) {
+                // What comes after it must not overtake it.
+                verdicts.resize(batch.len(), verdict);
+                break;
+            }
+            verdicts.push(verdict);
+        }
+        verdicts
+    }
+}
+
+/// The name of an endpoint as one of a lane, which is also that of a folder.
+fn lane(name: &str) -> &'static str {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || ".-".contains(c) { c } else { '_' };
+    let name: String = name.chars().map(safe).collect();
+    // Lanes live as long as the process, and there are as many as the configuration names.
+    Box::leak(format!("remote_write-{name}").into_boxed_str())
 }
 
 fn host(url: &str) -> String {

@@ -1,5 +1,5 @@
-//! What happens to samples on their way to one endpoint, counted so that the books can be checked:
-//! `taken = sent + rejected + dropped + pending`.
+//! What happens to samples on their way to one endpoint. In records, of which each holds the samples of one request,
+//! the ledger of its lane says the same over restarts.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -8,21 +8,18 @@ use metrics::{Counter, Gauge, counter, gauge};
 /// Why samples were not sent and never will be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dropped {
-    /// The endpoint was away for longer than the buffer holds.
-    BufferFull,
-    /// The agent stopped before they could be sent.
-    Stopped,
+    /// The endpoint was away for longer than the buffer holds, or the disk takes no more.
+    QueueFull,
     /// The endpoint speaks a version that cannot carry them (native histograms in 1.0).
     Protocol,
 }
 
 impl Dropped {
-    const ALL: [Dropped; 3] = [Dropped::BufferFull, Dropped::Stopped, Dropped::Protocol];
+    const ALL: [Dropped; 2] = [Dropped::QueueFull, Dropped::Protocol];
 
     fn label(self) -> &'static str {
         match self {
-            Dropped::BufferFull => "buffer_full",
-            Dropped::Stopped => "stopped",
+            Dropped::QueueFull => "queue_full",
             Dropped::Protocol => "protocol",
         }
     }
@@ -33,11 +30,8 @@ pub struct Books {
     taken: Count,
     sent: Count,
     rejected: Count,
-    dropped: [Count; 3],
-    pending: AtomicU64,
-    pending_gauge: Gauge,
+    dropped: [Count; 2],
     requests: Counter,
-    retries: Counter,
     last_success: Gauge,
 }
 
@@ -52,8 +46,6 @@ pub struct Balance {
     pub rejected: u64,
     /// Samples given up, for any reason.
     pub dropped: u64,
-    /// Samples that wait.
-    pub pending: u64,
 }
 
 struct Count(AtomicU64, Counter);
@@ -89,46 +81,30 @@ impl Books {
                     "endpoint" => label(), "reason" => reason.label()
                 ))
             }),
-            pending: AtomicU64::new(0),
-            pending_gauge: gauge!("sightline_remote_write_pending_samples", "endpoint" => label()),
             requests: counter!("sightline_remote_write_requests_total", "endpoint" => label()),
-            retries: counter!("sightline_remote_write_retries_total", "endpoint" => label()),
             last_success: gauge!("sightline_remote_write_last_success_seconds", "endpoint" => label()),
         }
     }
 
     pub(super) fn take(&self, samples: usize) {
         self.taken.add(samples);
-        self.wait(samples as u64, 0);
     }
 
     pub(super) fn send(&self, samples: usize, now_ms: i64) {
         self.sent.add(samples);
-        self.wait(0, samples as u64);
         self.last_success.set(now_ms as f64 / 1000.0);
     }
 
     pub(super) fn reject(&self, samples: usize) {
         self.rejected.add(samples);
-        self.wait(0, samples as u64);
     }
 
     pub(super) fn lose(&self, reason: Dropped, samples: usize) {
-        if samples > 0 {
-            self.dropped[reason as usize].add(samples);
-            self.wait(0, samples as u64);
-        }
+        self.dropped[reason as usize].add(samples);
     }
 
-    pub(super) fn request(&self, is_retry: bool) {
+    pub(super) fn request(&self) {
         self.requests.increment(1);
-        self.retries.increment(u64::from(is_retry));
-    }
-
-    fn wait(&self, more: u64, less: u64) {
-        self.pending.fetch_add(more, Relaxed);
-        let before = self.pending.fetch_sub(less, Relaxed);
-        self.pending_gauge.set((before - less) as f64);
     }
 
     /// What the books say now.
@@ -138,14 +114,6 @@ impl Books {
             sent: self.sent.get(),
             rejected: self.rejected.get(),
             dropped: self.dropped.iter().map(Count::get).sum(),
-            pending: self.pending.load(Relaxed),
         }
-    }
-}
-
-impl Balance {
-    /// Whether nothing is missing.
-    pub fn holds(&self) -> bool {
-        self.taken == self.sent + self.rejected + self.dropped + self.pending
     }
 }

@@ -52,13 +52,19 @@ pub(super) fn judge(
     }
 }
 
+/// Whether an objection says that the samples, or newer ones, are there already.
+pub(super) fn is_repeat(reason: &str) -> bool {
+    let reason = reason.to_ascii_lowercase().replace(['-', '_'], " ");
+    ["out of order", "duplicate sample", "too old"].iter().any(|words| reason.contains(words))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use http::{HeaderMap, HeaderValue, StatusCode};
 
-    use super::{Answer, Protocol, judge};
+    use super::{Answer, Protocol, is_repeat, judge};
 
     fn judged(protocol: Protocol, status: u16, written: bool) -> Answer {
         let mut headers = HeaderMap::new();
@@ -97,5 +103,13 @@ mod tests {
         assert_eq!(judged(Protocol::Auto, 204, false), Answer::Older);
         assert_eq!(judged(Protocol::Auto, 204, true), Answer::Taken);
         assert_eq!(judged(Protocol::Auto, 400, false), Answer::Objection);
+    }
+
+    #[test]
+    fn a_repeat_is_known_by_the_words_of_prometheus_and_mimir() {
+        assert!(is_repeat("400: out of order sample"));
+        assert!(is_repeat("400: duplicate sample for timestamp"));
+        assert!(is_repeat("400: user=x: err: the sample has been rejected (err-mimir-sample-out-of-order)"));
+        assert!(!is_repeat("400: out of bounds"));
     }
 }

@@ -37,7 +37,7 @@ pub struct Settings {
     pub labels: BTreeMap<String, String>,
     /// Samples in one request at most.
     pub max_samples: usize,
-    /// What may wait in memory while the endpoint is away. Beyond it the oldest samples are dropped and counted.
+    /// What may wait on disk while the endpoint is away. Beyond it new samples are dropped and counted.
     pub buffer: Bytes,
     /// First pause after a failure; it doubles up to `max_backoff`.
     pub min_backoff: Span,
@@ -76,7 +76,7 @@ impl Default for Settings {
             tls: http::Tls::default(),
             labels: BTreeMap::new(),
             max_samples: 2000,
-            buffer: Bytes(32 << 20),
+            buffer: Bytes(1 << 30),
             min_backoff: Span(std::time::Duration::from_millis(100)),
             max_backoff: Span::secs(30),
             native_histograms: true,

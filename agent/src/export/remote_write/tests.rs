@@ -12,13 +12,17 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use parking_lot::Mutex;
 use prost::Message;
+use tempfile::TempDir;
 
 use super::proto::{v1, v2};
-use super::{Balance, Handle, Protocol, Settings, start};
+use super::{Balance, Handle, Keep, Protocol, Settings, start};
+use crate::export::dead_letters::{self, DeadLetters};
+use crate::ledger;
 use crate::metrics::naming::Rules;
 use crate::metrics::registry::Registry;
 use crate::metrics::settings::Settings as Metrics;
 use crate::metrics::tally::Batch;
+use crate::queue;
 use crate::units::{Bytes as Size, Span};
 
 /// Series (`name{label=value}`) with their values in the order of arrival.
@@ -40,6 +44,8 @@ struct Fake {
     /// Refuses requests with a series of this name.
     bad: Option<&'static str>,
     down: bool,
+    /// Refuses what is older than what it has, as Prometheus does.
+    strict: bool,
     script: VecDeque<Step>,
     requests: Vec<(HeaderMap, Instant)>,
     received: Received,
@@ -88,6 +94,12 @@ async fn answer(State(fake): State<Shared>, headers: HeaderMap, body: Bytes) -> 
     let rows = if newer { read_v2(&plain, &mut fake.mistakes) } else { read_v1(&plain, &mut fake.mistakes) };
     if fake.bad.is_some_and(|bad| rows.iter().any(|(series, _)| series.starts_with(bad))) {
         return (StatusCode::BAD_REQUEST, "out of bounds").into_response();
+    }
+    let late = |(series, sample): &(String, (i64, f64))| {
+        fake.received.get(series).and_then(|known| known.last()).is_some_and(|last| last.0 > sample.0)
+    };
+    if fake.strict && rows.iter().any(late) {
+        return (StatusCode::BAD_REQUEST, "out of order sample").into_response();
     }
     let written = rows.len().to_string();
     for (series, sample) in rows {
@@ -168,8 +180,19 @@ fn registry(lines: &str) -> Arc<Registry> {
     registry
 }
 
-fn write(settings: &[Settings], registry: Arc<Registry>) -> Handle {
-    start(settings, registry, Arc::new(String::new)).unwrap()
+/// Writes with queues in a folder of its own.
+fn write(settings: &[Settings], registry: Arc<Registry>) -> (Handle, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    (write_from(&dir, settings, &registry), dir)
+}
+
+fn write_from(dir: &TempDir, settings: &[Settings], registry: &Arc<Registry>) -> Handle {
+    let letters = DeadLetters::open(&dir.path().join("letters"), &dead_letters::Settings::default()).unwrap();
+    let queue = queue::Settings { min_free: Size(0), ..queue::Settings::default() };
+    let queues = dir.path().join("queue");
+    let keep = Keep { queues: &queues, queue: &queue, letters: Arc::new(letters) };
+    let own: super::OwnMetrics = Arc::new(String::new);
+    start(settings, registry, &own, &keep).unwrap()
 }
 
 /// Waits until `done`, ten seconds at most.
@@ -185,12 +208,12 @@ async fn until(what: &str, fake: &Shared, done: impl Fn(&Fake) -> bool) {
 
 /// Stops, and returns the last books and what the endpoint had to object to.
 async fn end(handle: Handle, fake: &Shared) -> (bool, Balance) {
-    let books = Arc::clone(&handle.endpoints[0].books);
+    let (books, lane) = (Arc::clone(&handle.endpoints[0].books), handle.endpoints[0].queue.lane());
     let clean = handle.stop(Duration::from_secs(5)).await;
     assert_eq!(fake.lock().mistakes, [""; 0]);
-    let balance = books.balance();
-    assert!(balance.holds() && balance.pending == 0, "{balance:?}");
-    (clean, balance)
+    let ledger = ledger::lane(lane).balance();
+    assert_eq!(ledger.difference(), 0, "{ledger}");
+    (clean, books.balance())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -200,7 +223,7 @@ async fn says_in_2_0_what_there_is() {
     settings.auth.username = "me".to_owned();
     settings.auth.password = "secret".into();
     settings.headers.insert("X-Scope-OrgID".to_owned(), "tenant".to_owned());
-    let handle = write(&[settings], registry("hits:3|c|#a:b\ndev.h.s.http.geo.timing:300|ms"));
+    let (handle, _dir) = write(&[settings], registry("hits:3|c|#a:b\ndev.h.s.http.geo.timing:300|ms"));
     until("sent", &fake, |fake| fake.received.contains_key("hits{a=b,instance=i}")).await;
     let (clean, balance) = end(handle, &fake).await;
     assert!(clean && balance.sent == balance.taken, "{balance:?}");
@@ -220,7 +243,7 @@ async fn an_endpoint_of_1_0_is_spoken_to_in_1_0() {
     for honest in [true, false] {
         let (address, fake) = serve(Fake { honest, ..Fake::default() }).await;
         let lines = "hits:3|c\ndev.h.s.http.geo.timing:300|ms";
-        let handle = write(&[settings(address, Protocol::Auto)], registry(lines));
+        let (handle, _dir) = write(&[settings(address, Protocol::Auto)], registry(lines));
         until("sent", &fake, |fake| fake.received.contains_key("hits{instance=i}")).await;
         let (clean, balance) = end(handle, &fake).await;
         assert!(clean && balance.rejected == 0, "{balance:?}");
@@ -236,7 +259,7 @@ async fn what_fails_for_now_is_sent_later_and_in_order() {
     let script = [Step::Status(503), Step::Status(429), Step::Status(500), Step::RetryAfter(429)];
     let (address, fake) = serve(Fake { script: script.into(), ..Fake::default() }).await;
     let registry = registry("hits:1|c");
-    let handle = write(&[settings(address, Protocol::V1)], Arc::clone(&registry));
+    let (handle, _dir) = write(&[settings(address, Protocol::V1)], Arc::clone(&registry));
     until("asked often enough", &fake, |fake| fake.requests.len() > 6).await;
     let (clean, balance) = end(handle, &fake).await;
     assert!(clean && balance.sent == balance.taken, "{balance:?}");
@@ -250,7 +273,7 @@ async fn a_400_loses_only_what_caused_it() {
     for (protocol, newer) in [(Protocol::V1, false), (Protocol::V2, true)] {
         let (address, fake) = serve(Fake { bad: Some("bad"), newer, ..Fake::default() }).await;
         let lines: String = (0..100).map(|i| format!("good{i}:1|c\n")).collect();
-        let handle = write(&[settings(address, protocol)], registry(&format!("{lines}bad:1|c")));
+        let (handle, _dir) = write(&[settings(address, protocol)], registry(&format!("{lines}bad:1|c")));
         until("all good ones", &fake, |fake| fake.received.len() >= 100).await;
         let (clean, balance) = end(handle, &fake).await;
         assert!(clean);
@@ -265,7 +288,7 @@ async fn a_400_for_everything_is_no_storm() {
     let lines: String = (0..1000).map(|i| format!("bad:1|c|#i:{i}\n")).collect();
     let mut settings = settings(address, Protocol::V1);
     settings.interval = Span::secs(3600);
-    let handle = write(&[settings], registry(&lines));
+    let (handle, _dir) = write(&[settings], registry(&lines));
     let books = Arc::clone(&handle.endpoints[0].books);
     until("refused", &fake, |_| books.balance().rejected == 1000).await;
     assert!(fake.lock().requests.len() <= 1 + 2 * super::endpoint::CUTS, "{}", fake.lock().requests.len());
@@ -277,36 +300,82 @@ async fn a_400_for_everything_is_no_storm() {
 async fn what_is_refused_is_not_repeated() {
     let script: VecDeque<Step> = std::iter::repeat_n(Step::Status(401), 3).collect();
     let (address, fake) = serve(Fake { script, ..Fake::default() }).await;
-    let handle = write(&[settings(address, Protocol::V1)], registry("hits:1|c"));
+    let (handle, _dir) = write(&[settings(address, Protocol::V1)], registry("hits:1|c"));
     until("asked often enough", &fake, |fake| fake.requests.len() > 4).await;
     let (_, balance) = end(handle, &fake).await;
     assert_eq!((balance.rejected, balance.sent), (3, balance.taken - 3));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_an_endpoint_is_away_the_newest_samples_wait() {
+async fn while_an_endpoint_is_away_a_bounded_number_of_samples_wait() {
     let (address, fake) = serve(Fake { down: true, ..Fake::default() }).await;
-    let registry = registry("hits:1|c");
-    let settings = Settings { buffer: Size(600), ..settings(address, Protocol::V1) };
-    let handle = write(&[settings], registry);
+    let settings = Settings { buffer: Size(1200), ..settings(address, Protocol::V1) };
+    let (handle, _dir) = write(&[settings], registry("hits:1|c"));
     let books = Arc::clone(&handle.endpoints[0].books);
     until("over its buffer", &fake, |_| books.balance().dropped > 3).await;
-    let before = books.balance();
-    assert!(before.holds() && before.sent == 0 && before.pending > 0, "{before:?}");
+    let (before, depth) = (books.balance(), handle.endpoints[0].queue.depth());
+    assert!(before.sent == 0 && depth.records > 0 && depth.bytes <= 1200, "{before:?} {depth:?}");
     fake.lock().down = false;
-    until("sent what waited", &fake, |_| books.balance().sent > before.pending).await;
+    until("sent what waited", &fake, |_| books.balance().sent > depth.records).await;
     end(handle, &fake).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_sent_before_the_end_is_counted() {
+async fn what_cannot_be_sent_before_the_end_is_sent_after_the_next_start() {
     let (address, fake) = serve(Fake { down: true, ..Fake::default() }).await;
-    let handle = write(&[settings(address, Protocol::V1)], registry("hits:1|c"));
-    until("asked", &fake, |fake| !fake.requests.is_empty()).await;
+    let registry = registry("hits:1|c");
+    let (handle, dir) = write(&[settings(address, Protocol::V1)], Arc::clone(&registry));
     let books = Arc::clone(&handle.endpoints[0].books);
+    until("taken a few", &fake, |_| books.balance().taken > 2).await;
     assert!(!handle.stop(Duration::from_millis(50)).await);
-    let balance = books.balance();
-    assert!(balance.holds() && balance.pending == 0 && balance.dropped == balance.taken, "{balance:?}");
+    let first = books.balance();
+    assert!(first.sent == 0 && first.dropped == 0, "{first:?}");
+
+    fake.lock().down = false;
+    let handle = write_from(&dir, &[settings(address, Protocol::V1)], &registry);
+    let books = Arc::clone(&handle.endpoints[0].books);
+    until("sent the old ones", &fake, |_| books.balance().sent > first.taken).await;
+    let (clean, second) = end(handle, &fake).await;
+    assert!(clean && second.rejected == 0, "{second:?}");
+    assert_eq!(second.sent, first.taken + second.taken, "each once, and in order");
+    let samples = &fake.lock().received["hits{instance=i}"];
+    assert_eq!(samples.len() as u64, second.sent);
+}
+
+/// A process was killed between the answer of the endpoint and the note that it came.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_earlier_process_has_sent_is_no_loss() {
+    let (address, fake) = serve(Fake { down: true, strict: true, ..Fake::default() }).await;
+    let registry = registry("hits:1|c\nlevel:1|g");
+    let (handle, dir) = write(&[settings(address, Protocol::V1)], Arc::clone(&registry));
+    let books = Arc::clone(&handle.endpoints[0].books);
+    until("taken a few", &fake, |_| books.balance().taken > 4).await;
+    assert!(!handle.stop(Duration::from_millis(50)).await);
+    let copy = tempfile::tempdir().unwrap();
+    copy_folder(dir.path(), copy.path());
+
+    fake.lock().down = false;
+    let handle = write_from(&dir, &[settings(address, Protocol::V1)], &registry);
+    let books = Arc::clone(&handle.endpoints[0].books);
+    until("sent", &fake, |_| books.balance().sent > 4).await;
+    end(handle, &fake).await;
+    let handle = write_from(&copy, &[settings(address, Protocol::V1)], &registry);
+    let books = Arc::clone(&handle.endpoints[0].books);
+    until("sent new ones", &fake, |_| books.balance().sent > 8).await;
+    let (clean, balance) = end(handle, &fake).await;
+    assert!(clean && balance.rejected == 0 && balance.dropped == 0, "{balance:?}");
+}
+
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir_all(&target).unwrap();
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -314,7 +383,7 @@ async fn one_endpoint_does_not_wait_for_another() {
     let (away, _) = serve(Fake { down: true, ..Fake::default() }).await;
     let (address, fake) = serve(Fake::default()).await;
     let both = [settings(address, Protocol::V1), settings(away, Protocol::V1)];
-    let handle = write(&both, registry("hits:1|c"));
+    let (handle, _dir) = write(&both, registry("hits:1|c"));
     until("sent twice", &fake, |fake| fake.received.values().any(|samples| samples.len() > 1)).await;
     assert_eq!(handle.balances()[1].sent, 0);
     handle.stop(Duration::from_millis(50)).await;
