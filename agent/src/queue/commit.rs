@@ -60,7 +60,10 @@ impl Queue {
             if stop {
                 let mut state = self.state.lock();
                 if written || state.closing.is_none_or(|deadline| deadline <= Instant::now()) {
-                    *self.lock.lock() = None;
+                    if let Some(lock) = self.lock.lock().take() {
+                        // Closing would not do while a child that is just being started has a copy of the descriptor.
+                        let _ = lock.unlock();
+                    }
                     state.closed = true;
                     drop(state);
                     self.work.notify_all();
