@@ -1,7 +1,7 @@
 //! Load on the metrics lane as a process of its own: CPU for each million lines, loss, memory, scrape time.
 //!
 //! `cargo bench -p sightline-agent --bench load` runs every part; name parts to run only these
-//! (`-- packed single tcp series flood`). With `STATSD_EXPORTER=/path/to/statsd_exporter` the peer runs beside it.
+//! (`-- packed single tcp series stall flood`). With `STATSD_EXPORTER=/path/to/statsd_exporter` the peer runs beside it.
 //! Everything is on loopback and bounded in count and time. 1,000 series, half of them counters, 35% timers,
 //! 10% gauges, 5% sets, datagrams of 1,400 bytes, unless a part says otherwise. `RUNS` (3) says how often the parts
 //! that measure processor time are repeated; each line is a median. Memory and scrapes are those of the whole program
@@ -12,6 +12,7 @@ mod lines;
 mod send;
 mod server;
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use server::Server;
@@ -48,6 +49,9 @@ fn main() {
             for count in [1_000, 10_000, 100_000] {
                 series(program, count);
             }
+        }
+        if wants("stall") {
+            stall(kind);
         }
         if wants("flood") && kind == "sightline" {
             flood();
@@ -164,6 +168,47 @@ fn series(kind: &str, count: usize) {
         body as f64 / 1e6,
         lost * 100.0
     );
+}
+
+/// Updates while 100,000 series are scraped over and over: what is lost at a million lines a second, and, in this process
+/// and on a core of its own, how long the lines of one datagram take.
+fn stall(kind: &str) {
+    let load = lines::mix(100_000, 200_000);
+    let datagrams = lines::datagrams(&load, 1_400);
+    for scraped in [false, true] {
+        let server = Server::start(kind, &["unbounded"]);
+        for _ in 0..2 {
+            let (sent, _) = send::paced(server.statsd, &datagrams, load.len(), 200_000);
+            server.settle(sent);
+        }
+        server.forget();
+        let stop = AtomicBool::new(false);
+        let (sent, scrapes) = std::thread::scope(|scope| {
+            let scraper = scope.spawn(|| {
+                let mut scrapes = 0;
+                while scraped && !stop.load(Relaxed) {
+                    scrapes += usize::from(!server.scrape().is_empty());
+                }
+                scrapes
+            });
+            let (sent, _) = send::paced(server.statsd, &datagrams, 3_000_000, 1_000_000);
+            stop.store(true, Relaxed);
+            (sent, scraper.join().unwrap())
+        });
+        println!(
+            "stall: 1,000,000 lines/s for 3 s during {scrapes} scrapes of 100,000 series: lost {:.3}%",
+            server.settle(sent) * 100.0
+        );
+    }
+    if kind == "sightline" {
+        for scraped in [false, true] {
+            server::keep_to(0);
+            let (half, most, worst) = server::update_times(&datagrams, scraped);
+            println!(
+                "stall: one datagram, scraped {scraped}: median {half:.1?}, 99.9% {most:.1?}, worst {worst:.1?}"
+            );
+        }
+    }
 }
 
 /// A million unique tags against a budget of 64 MiB.

@@ -3,14 +3,17 @@
 //! It is kept to one core and the load to another, so that neither takes time from the other.
 #![allow(unsafe_code)] // `sched_setaffinity` takes a pointer: to a value on the stack
 
-use std::cell::Cell;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use sightline_agent::metrics::naming::Rules;
+use sightline_agent::metrics::render::{Format, Renderer};
+use sightline_agent::metrics::tally::Batch;
 use sightline_agent::metrics::{self, Hooks, Registry, Settings};
 use sightline_agent::units::Bytes;
 
@@ -25,7 +28,7 @@ pub(crate) struct Server {
     pub(crate) statsd: SocketAddr,
     http: Option<SocketAddr>,
     /// What its counters showed when measuring began.
-    base: Cell<f64>,
+    base: Mutex<f64>,
 }
 
 impl Server {
@@ -57,7 +60,7 @@ impl Server {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let addresses: Vec<SocketAddr> = line.split_whitespace().map(|a| a.parse().unwrap()).collect();
-        Server { child, statsd: addresses[0], http: addresses.get(1).copied(), base: Cell::new(0.0) }
+        Server { child, statsd: addresses[0], http: addresses.get(1).copied(), base: Mutex::new(0.0) }
     }
 
     /// statsd_exporter, or what takes its flags.
@@ -77,7 +80,7 @@ impl Server {
             assert!(Instant::now() < until, "the program does not start");
             std::thread::sleep(Duration::from_millis(10));
         }
-        Server { child, statsd, http: Some(http), base: Cell::new(0.0) }
+        Server { child, statsd, http: Some(http), base: Mutex::new(0.0) }
     }
 
     /// Processor time of all threads so far, in seconds, to the nanosecond as the scheduler counts it.
@@ -124,7 +127,7 @@ impl Server {
     pub(crate) fn settle(&self, sent: Sent) -> f64 {
         let (mut last, mut changed) = (-1.0, Instant::now());
         loop {
-            let counted = self.counted() - self.base.get();
+            let counted = self.counted() - *self.base.lock();
             if counted >= sent.counted as f64 || changed.elapsed() > Duration::from_millis(500) {
                 return 1.0 - counted / sent.counted as f64;
             }
@@ -137,7 +140,7 @@ impl Server {
 
     /// Measuring begins here.
     pub(crate) fn forget(&self) {
-        self.base.set(self.counted());
+        *self.base.lock() = self.counted();
     }
 }
 
@@ -185,6 +188,43 @@ pub(crate) fn serve(args: &[String]) {
     );
 }
 
+/// How long the lines of one datagram take: the median, 99.9% of them, the worst. If `scraped`, another thread on the
+/// other core renders everything over and over.
+pub(crate) fn update_times(
+    datagrams: &[crate::lines::Datagram],
+    scraped: bool,
+) -> (Duration, Duration, Duration) {
+    let mut settings = Settings::default();
+    settings.budget.memory = Bytes(1 << 30);
+    let registry = Arc::new(Registry::new(&settings, Rules::default(), &[]));
+    let ingest = |datagram: &crate::lines::Datagram| {
+        let begun = Instant::now();
+        registry.ingest(&datagram.bytes, 1, &mut Batch::default());
+        begun.elapsed()
+    };
+    for datagram in datagrams {
+        ingest(datagram);
+    }
+    let stop = AtomicBool::new(false);
+    let mut times: Vec<Duration> = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            keep_to(1);
+            let mut out = Vec::new();
+            while scraped && !stop.load(Relaxed) {
+                let mut renderer = Renderer::new(Arc::clone(&registry), Format::Text, 1);
+                while renderer.next_piece(&mut out) {
+                    out.clear();
+                }
+            }
+        });
+        let times = (0..10).flat_map(|_| datagrams.iter().map(ingest)).collect();
+        stop.store(true, Relaxed);
+        times
+    });
+    times.sort();
+    (times[times.len() / 2], times[times.len() * 999 / 1000], times[times.len() - 1])
+}
+
 /// Receives datagrams and does nothing with them, until standard input ends.
 pub(crate) fn bare() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -194,7 +234,7 @@ pub(crate) fn bare() {
 }
 
 /// Keeps this thread, and what it starts from now on, to one core. Without that core all are as good.
-fn keep_to(core: usize) {
+pub(crate) fn keep_to(core: usize) {
     // SAFETY: a set of zeros is an empty one, and it outlives the call.
     unsafe {
         let mut cores: libc::cpu_set_t = std::mem::zeroed();
