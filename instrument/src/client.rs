@@ -5,7 +5,7 @@ use crate::http::redact;
 use crate::ids::SpanIds;
 use crate::propagation;
 use crate::timed::Running;
-use crate::traces::span::{Role, Value};
+use crate::traces::span::Role;
 use crate::wire;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri};
 use pin_project_lite::pin_project;
@@ -39,14 +39,13 @@ impl Call {
         if !running.recorded() {
             return Some(Call(running));
         }
-        let text = |v: &str| Value::Text(v.to_owned());
-        running.attributes.push(("http.request.method", text(method.as_str())));
-        running.attributes.push(("url.full", Value::Text(full(uri))));
+        running.attributes.text("http.request.method", method.as_str());
+        running.attributes.text("url.full", &full(uri));
         if let Some(host) = uri.host() {
-            running.attributes.push(("server.address", text(host)));
+            running.attributes.text("server.address", host);
         }
         if let Some(port) = uri.port_u16() {
-            running.attributes.push(("server.port", Value::Int(i64::from(port))));
+            running.attributes.int("server.port", i64::from(port));
         }
         Some(Call(running))
     }
@@ -57,17 +56,17 @@ impl Call {
 
     /// The answer's head came. A gRPC server that refuses says so in it; what it says at the end of a stream is not seen.
     pub(crate) fn answered(mut self, status: u16, headers: &HeaderMap) {
-        self.0.attributes.push(("http.response.status_code", Value::Int(i64::from(status))));
+        self.0.attributes.int("http.response.status_code", i64::from(status));
         let grpc = headers.get("grpc-status").and_then(|v| v.to_str().ok());
         if let Some(code) = grpc.and_then(|c| c.parse().ok()) {
-            self.0.attributes.push(("rpc.grpc.status_code", Value::Int(code)));
+            self.0.attributes.int("rpc.grpc.status_code", code);
         }
         let error = match grpc {
             Some(code) if code != "0" => Some((code.to_owned(), format!("gRPC status {code}"))),
             _ => (status >= 400).then(|| (status.to_string(), format!("status {status}"))),
         };
         let error = error.map(|(kind, said)| {
-            self.0.attributes.push(("error.type", Value::Text(kind)));
+            self.0.attributes.text("error.type", &kind);
             said
         });
         self.0.finish(error);

@@ -83,13 +83,9 @@ pub(crate) fn rfc3339(out: &mut Vec<u8>, unix_ns: u64) {
         SECOND.set((second, text));
     }
     out.extend_from_slice(&text);
-    let mut fraction = *b"000000Z";
-    let mut rest = micros;
-    for digit in fraction[..6].iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-    out.extend_from_slice(&fraction);
+    // With a digit in front, so that there are always six after it.
+    out.extend_from_slice(&itoa::Buffer::new().format(micros + 1_000_000).as_bytes()[1..]);
+    out.push(b'Z');
 }
 
 /// `2026-01-02T03:04:05.` of a second since 1970 (years up to 9999).

@@ -1,13 +1,14 @@
 //! What is known of a request while it is served: enough to write its record, its span and a panic report.
 
 use crate::clock::Moment;
+use crate::http::heads::Heads;
 use crate::http::redact;
 use crate::ids::RequestId;
 use crate::json;
 use crate::metrics::operation::OperationCells;
 use crate::propagation::Parent;
 use crate::wire::field;
-use http::{HeaderMap, HeaderValue, Method, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 use parking_lot::Mutex;
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -28,6 +29,8 @@ pub(crate) struct Request {
     pub(crate) source: Option<IpAddr>,
     /// Bytes of the body as announced.
     pub(crate) size: Option<u64>,
+    /// Whether the path can stand in a JSON string as it is.
+    plain_path: bool,
     /// The request as compact JSON, already escaped for the inside of a JSON string.
     pub(crate) compact: Vec<u8>,
     pub(crate) handler: Arc<OperationCells>,
@@ -50,6 +53,7 @@ pub(crate) struct Arrival<'a> {
     pub(crate) uri: &'a Uri,
     pub(crate) version: http::Version,
     pub(crate) headers: &'a HeaderMap,
+    pub(crate) heads: Heads<'a>,
     pub(crate) source: Option<IpAddr>,
     pub(crate) with_headers: bool,
 }
@@ -63,11 +67,19 @@ impl Request {
         parent: Option<Parent>,
         start: Moment,
     ) -> Self {
-        let Arrival { method, uri, version, headers, source, with_headers } = arrival;
+        let Arrival { method, uri, version, headers, heads, source, with_headers } = arrival;
         let query = uri.query().map(redact::query);
-        let mut compact = Vec::with_capacity(512);
-        let host = headers.get(header::HOST);
-        redact::compact(&mut compact, method, uri, host, query.as_deref(), with_headers.then_some(headers));
+        let plain_path = json::plain(uri.path());
+        let shown = redact::Shown {
+            method,
+            uri,
+            plain_path,
+            host: heads.host,
+            query: query.as_deref(),
+            headers: with_headers.then_some(headers),
+        };
+        let mut compact = Vec::with_capacity(shown.size());
+        shown.write(&mut compact);
         Request {
             id,
             method: method.clone(),
@@ -80,10 +92,11 @@ impl Request {
                 _ => None,
             },
             query,
-            host: host.cloned(),
-            user_agent: headers.get(header::USER_AGENT).cloned(),
+            host: heads.host.cloned(),
+            user_agent: heads.user_agent.cloned(),
             source,
-            size: headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok()),
+            size: heads.content_length.and_then(|v| v.to_str().ok()?.parse().ok()),
+            plain_path,
             compact,
             handler,
             route,
@@ -119,33 +132,36 @@ impl Request {
 
     /// The members that tell the request in each record of it.
     pub(crate) fn write_short(&self, out: &mut Vec<u8>) {
-        json::member(out, field::HANDLER, &self.handler.segment);
-        json::member(out, field::METHOD, self.method.as_str());
-        json::key(out, field::REQUEST_ID);
-        self.write_id(out);
-        json::key(out, field::HTTP_REQUEST_ID);
-        self.write_id(out);
+        // None of these needs escaping: they are a name's part, a token, and an id that was let in or made here.
+        let id = self.id.as_str().as_bytes();
+        json::fast!(out, field::HANDLER, plain self.handler.segment.as_bytes());
+        json::fast!(out, field::METHOD, plain self.method.as_str().as_bytes());
+        json::fast!(out, field::REQUEST_ID, plain id);
+        json::fast!(out, field::HTTP_REQUEST_ID, plain id);
     }
 
-    /// A request id consists of characters that need no escaping.
-    fn write_id(&self, out: &mut Vec<u8>) {
-        out.push(b'"');
-        out.extend_from_slice(self.id.as_str().as_bytes());
-        out.push(b'"');
+    /// Up to `max` bytes of the path, as the inside of a JSON string.
+    pub(crate) fn write_path(&self, out: &mut Vec<u8>, max: usize) {
+        let path = json::cut(self.uri.path(), max);
+        if self.plain_path {
+            out.extend_from_slice(path.as_bytes());
+        } else {
+            json::escape(out, path);
+        }
     }
 
     /// The members that tell where it went and where it came from.
     pub(crate) fn write_http(&self, out: &mut Vec<u8>) {
-        json::member(out, field::HTTP_METHOD, self.method.as_str());
-        json::member(out, field::URL_PATH, json::cut(self.uri.path(), 2_048));
+        json::fast!(out, field::HTTP_METHOD, plain self.method.as_str().as_bytes());
+        json::fast!(out, field::URL_PATH);
+        out.push(b'"');
+        self.write_path(out, 2_048);
+        out.push(b'"');
         if let Some(query) = &self.query {
             json::member(out, field::URL_QUERY, query);
         }
         if let Some(source) = self.source {
-            json::key(out, field::SOURCE_IP);
-            out.push(b'"');
-            address(out, source);
-            out.push(b'"');
+            self::source(out, source);
         }
         if let Some(user) = self.user.get() {
             json::member(out, field::USER_NAME, user);
@@ -154,19 +170,65 @@ impl Request {
 }
 
 /// An address as text, without the formatting machinery for the common kind.
-pub(crate) fn address(out: &mut Vec<u8>, address: IpAddr) {
-    use std::io::Write;
-    match address {
-        IpAddr::V4(v4) => {
-            for (i, octet) in v4.octets().into_iter().enumerate() {
-                if i > 0 {
-                    out.push(b'.');
+#[derive(Debug)]
+pub(crate) struct Address([u8; 40]);
+
+impl Default for Address {
+    fn default() -> Self {
+        Address([0; 40])
+    }
+}
+
+impl Address {
+    pub(crate) fn of(&mut self, address: IpAddr) -> &str {
+        use std::io::Write;
+        let length = match address {
+            IpAddr::V4(v4) => {
+                let mut at = 0;
+                for octet in v4.octets() {
+                    if octet > 99 {
+                        self.0[at] = b'0' + octet / 100;
+                        at += 1;
+                    }
+                    if octet > 9 {
+                        self.0[at] = b'0' + octet / 10 % 10;
+                        at += 1;
+                    }
+                    self.0[at] = b'0' + octet % 10;
+                    self.0[at + 1] = b'.';
+                    at += 2;
                 }
-                json::int(out, octet);
+                at - 1
             }
-        }
-        IpAddr::V6(v6) => {
-            let _ = write!(out, "{v6}");
+            IpAddr::V6(v6) => {
+                let mut rest = &mut self.0[..];
+                let _ = write!(rest, "{v6}");
+                let left = rest.len();
+                self.0.len() - left
+            }
+        };
+        // Only ASCII is written.
+        std::str::from_utf8(&self.0[..length]).unwrap_or_default()
+    }
+}
+
+/// `,"source.ip":"…"`
+pub(crate) fn source(out: &mut Vec<u8>, address: IpAddr) {
+    json::fast!(out, field::SOURCE_IP, plain Address::default().of(address).as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn addresses_are_spelled_as_the_standard_library_does(v4 in any::<u32>(), v6 in any::<u128>()) {
+            for ip in [IpAddr::V4(v4.into()), IpAddr::V6(v6.into())] {
+                let mut address = Address::default();
+                prop_assert_eq!(address.of(ip), ip.to_string());
+            }
         }
     }
 }

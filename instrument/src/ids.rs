@@ -63,6 +63,7 @@ pub(crate) struct SpanIds {
 }
 
 /// Lower-case hexadecimal with leading zeros.
+#[inline]
 pub(crate) fn hex32(value: u128) -> [u8; 32] {
     let mut out = [0; 32];
     out[..16].copy_from_slice(&hex16((value >> 64) as u64));
@@ -70,12 +71,22 @@ pub(crate) fn hex32(value: u128) -> [u8; 32] {
     out
 }
 
+/// Each byte as two digits.
+const PAIRS: [[u8; 2]; 256] = {
+    let (mut pairs, mut byte) = ([[0; 2]; 256], 0);
+    while byte < 256 {
+        pairs[byte] = [HEX[byte >> 4], HEX[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
+
 /// Lower-case hexadecimal with leading zeros.
+#[inline]
 pub(crate) fn hex16(value: u64) -> [u8; 16] {
     let mut out = [0; 16];
-    for (pair, byte) in out.chunks_exact_mut(2).zip(value.to_be_bytes()) {
-        pair[0] = HEX[usize::from(byte >> 4)];
-        pair[1] = HEX[usize::from(byte & 15)];
+    for (pair, byte) in out.as_chunks_mut().0.iter_mut().zip(value.to_be_bytes()) {
+        *pair = PAIRS[usize::from(byte)];
     }
     out
 }

@@ -6,11 +6,11 @@ use crate::drops::Drops;
 use crate::health::Health;
 use crate::ids::IdSource;
 use crate::logs::layer::{LogFilter, RateLimit};
-use crate::logs::pipe::Pipe;
 use crate::metrics::recorder::Recorder;
 use crate::metrics::registry::Registry;
 use crate::metrics::sink::Sink;
 use crate::panics;
+use crate::pipe::Pipe;
 use crate::settings::{Identity, LogTarget, Settings, process_env};
 use crate::traces::queue::Queue;
 use crate::workers::Workers;
@@ -188,7 +188,7 @@ impl Instrument {
         Instrument(Arc::new(Inner {
             recorder: Recorder::new(metrics.clone()),
             sink: Sink::new(drops.clone()),
-            logs: Arc::new(Pipe::new(settings.log_buffer_bytes, drops.clone())),
+            logs: Arc::new(Pipe::of_records(settings.log_buffer_bytes, drops.clone())),
             log_filter: LogFilter::new(&settings.log_filter),
             rate_limit: RateLimit::new(settings.log_rate_limit),
             spans: Arc::new(Queue::new(settings.span_queue, traces, drops.clone())),

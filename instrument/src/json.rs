@@ -2,16 +2,49 @@
 
 use std::fmt;
 
-/// Whether `text` can stand in a JSON string as it is. Looks at sixteen bytes at a time: nearly all texts can.
+/// Whether `text` can stand in a JSON string as it is: nearly all texts can.
+#[inline]
 pub(crate) fn plain(text: &str) -> bool {
-    let special = |b: u8| (b < 0x20) | (b == b'"') | (b == b'\\');
-    let mut chunks = text.as_bytes().chunks_exact(16);
-    for chunk in &mut chunks {
-        if chunk.iter().fold(false, |any, b| any | special(*b)) {
-            return false;
-        }
+    harmless::<false>(text.as_bytes())
+}
+
+/// Whether these bytes are ASCII that can stand in a JSON string as it is.
+#[inline]
+pub(crate) fn plain_ascii(bytes: &[u8]) -> bool {
+    harmless::<true>(bytes)
+}
+
+/// Looks at sixteen bytes at a time, or eight; the last ones may be looked at twice.
+fn harmless<const ASCII: bool>(bytes: &[u8]) -> bool {
+    let n = bytes.len();
+    let word = |at: usize| bytes[at..].first_chunk().map_or(0, |w| u64::from_le_bytes(*w));
+    let half = |at: usize| bytes[at..].first_chunk().map_or(0, |w| u64::from(u32::from_le_bytes(*w)));
+    if n >= 16 {
+        let special = |b: u8| (b < 0x20) | (b == b'"') | (b == b'\\') | (ASCII & (b > 0x7e));
+        let last = &bytes[n - 16..];
+        bytes.chunks_exact(16).chain([last]).all(|c| !c.iter().fold(false, |any, b| any | special(*b)))
+    } else if n >= 8 {
+        !special_in::<ASCII>(word(0)) & !special_in::<ASCII>(word(n - 8))
+    } else if n >= 4 {
+        !special_in::<ASCII>(half(0) | half(n - 4) << 32)
+    } else {
+        let mut few = [b' '; 8];
+        few[..n].copy_from_slice(bytes);
+        !special_in::<ASCII>(u64::from_le_bytes(few))
     }
-    !chunks.remainder().iter().fold(false, |any, b| any | special(*b))
+}
+
+/// Whether one of the eight bytes must not stand there. (The lowest bit of a byte borrows from the next only where the answer is yes
+/// already.)
+fn special_in<const ASCII: bool>(word: u64) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    let zero = |w: u64| w.wrapping_sub(ONES) & !w;
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    let mut found = control | zero(word ^ (ONES * b'"' as u64)) | zero(word ^ (ONES * b'\\' as u64));
+    if ASCII {
+        found |= word | zero(word ^ (ONES * 0x7f));
+    }
+    found & (ONES << 7) != 0
 }
 
 /// Appends `text` as the inside of a JSON string.
@@ -53,6 +86,7 @@ pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
 }
 
 /// Appends `,"key":` where `key` needs no escaping.
+#[inline(always)]
 pub(crate) fn key(out: &mut Vec<u8>, key: &str) {
     out.extend_from_slice(b",\"");
     out.extend_from_slice(key.as_bytes());
@@ -60,18 +94,58 @@ pub(crate) fn key(out: &mut Vec<u8>, key: &str) {
 }
 
 /// Appends `,"key":"value"`.
+#[inline(always)]
 pub(crate) fn member(out: &mut Vec<u8>, name: &str, value: &str) {
     key(out, name);
     string(out, value);
 }
 
 /// Appends `,"key":value` for a number.
+#[inline(always)]
 pub(crate) fn member_int(out: &mut Vec<u8>, name: &str, value: impl itoa::Integer) {
     key(out, name);
     int(out, value);
 }
 
+/// `,"key":` in one piece, for a key that is known when this is compiled.
+pub(crate) const fn opening<const N: usize>(key: &str) -> [u8; N] {
+    let (mut out, mut at) = ([b'"'; N], 0);
+    out[0] = b',';
+    while at < key.len() {
+        out[at + 2] = key.as_bytes()[at];
+        at += 1;
+    }
+    out[N - 1] = b':';
+    out
+}
+
+/// [`key`], [`member_int`], and [`member`] for text that is known to need no escaping, where many of them are written one after
+/// the other: the key goes in by a few moves.
+macro_rules! fast {
+    ($out:expr, $key:expr) => {{
+        const KEY: &str = $key;
+        const OPENING: [u8; KEY.len() + 4] = $crate::json::opening(KEY);
+        $out.extend_from_slice(&OPENING);
+    }};
+    ($out:expr, $key:expr, int $value:expr) => {{
+        $crate::json::fast!($out, $key);
+        $crate::json::int($out, $value);
+    }};
+    ($out:expr, $key:expr, plain $bytes:expr) => {{
+        $crate::json::fast!($out, $key);
+        $out.push(b'"');
+        $out.extend_from_slice($bytes);
+        $out.push(b'"');
+    }};
+    ($out:expr, $key:expr, text $value:expr) => {{
+        $crate::json::fast!($out, $key);
+        $crate::json::string($out, $value);
+    }};
+}
+pub(crate) use fast;
+
 /// Appends an integer.
+#[inline]
 pub(crate) fn int(out: &mut Vec<u8>, value: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
@@ -132,6 +206,21 @@ mod tests {
             let mut out = Vec::new();
             string(&mut out, &text);
             prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
+        }
+
+        #[test]
+        fn what_is_plain_needs_no_escape(bytes in proptest::collection::vec(any::<u8>(), 0..40), plain in "[ -!#-\\[\\]-~]{0,40}") {
+            let special = |b: &u8| *b < 0x20 || *b == b'"' || *b == b'\\';
+            prop_assert_eq!(plain_ascii(&bytes), !bytes.iter().any(|b| special(b) || *b > 0x7e));
+            let text = String::from_utf8_lossy(&bytes);
+            prop_assert_eq!(super::plain(&text), !text.as_bytes().iter().any(special));
+            prop_assert!(plain_ascii(plain.as_bytes()), "{}", plain);
+            // One special byte is found wherever it stands.
+            for at in 0..plain.len() {
+                let mut spoiled = plain.clone().into_bytes();
+                spoiled[at] = b'"';
+                prop_assert!(!plain_ascii(&spoiled));
+            }
         }
 
         #[test]

@@ -17,6 +17,7 @@ mod kernel;
 mod logs;
 mod metrics;
 mod panics;
+mod pipe;
 mod process;
 mod propagation;
 mod query;

@@ -1,13 +1,13 @@
 //! Trace context in HTTP headers, read and written: W3C, B3 in one header, B3 in several.
 
+use crate::http::heads::Heads;
 use crate::ids::{SpanIds, hex16, hex32, parse_hex};
 use crate::wire::header;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-const B3_TRACE_ID: HeaderName = HeaderName::from_static("x-b3-traceid");
-const B3_SPAN_ID: HeaderName = HeaderName::from_static("x-b3-spanid");
-const B3_SAMPLED: HeaderName = HeaderName::from_static("x-b3-sampled");
-const B3_FLAGS: HeaderName = HeaderName::from_static("x-b3-flags");
+const B3_TRACE_ID: HeaderName = HeaderName::from_static(header::B3_TRACE_ID);
+const B3_SPAN_ID: HeaderName = HeaderName::from_static(header::B3_SPAN_ID);
+const B3_SAMPLED: HeaderName = HeaderName::from_static(header::B3_SAMPLED);
 const B3: HeaderName = HeaderName::from_static(header::B3);
 const TRACEPARENT: HeaderName = HeaderName::from_static(header::TRACEPARENT);
 const TRACESTATE: HeaderName = HeaderName::from_static(header::TRACESTATE);
@@ -57,23 +57,22 @@ pub(crate) struct Parent {
 }
 
 /// Reads the caller's trace context; what is malformed is as if it were not there.
-pub(crate) fn extract(headers: &HeaderMap) -> Option<Parent> {
-    if let Some(value) = headers.get(TRACEPARENT)
+pub(crate) fn extract(heads: &Heads<'_>) -> Option<Parent> {
+    if let Some(value) = heads.traceparent
         && let Some(mut parent) = traceparent(value.as_bytes())
     {
-        parent.tracestate = headers.get(TRACESTATE).cloned();
+        parent.tracestate = heads.tracestate.cloned();
         return Some(parent);
     }
-    if let Some(value) = headers.get(B3)
+    if let Some(value) = heads.b3
         && let Some(parent) = b3_single(value.as_bytes())
     {
         return Some(parent);
     }
-    let trace_id = headers.get(B3_TRACE_ID)?;
-    let span_id = headers.get(B3_SPAN_ID)?;
-    let sampled = match headers.get(B3_FLAGS).map(HeaderValue::as_bytes) {
+    let (trace_id, span_id) = (heads.b3_trace_id?, heads.b3_span_id?);
+    let sampled = match heads.b3_flags.map(HeaderValue::as_bytes) {
         Some(b"1") => Some(true),
-        _ => headers.get(B3_SAMPLED).and_then(|v| b3_decision(v.as_bytes())),
+        _ => heads.b3_sampled.and_then(|v| b3_decision(v.as_bytes())),
     };
     b3_ids(trace_id.as_bytes(), span_id.as_bytes(), sampled)
 }
@@ -166,13 +165,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn read(headers: &HeaderMap) -> Option<Parent> {
+        extract(&Heads::of(headers))
+    }
+
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs.iter().map(|(k, v)| (HeaderName::from_static(k), HeaderValue::from_str(v).unwrap())).collect()
     }
 
     #[test]
     fn w3c_is_read_and_preferred() {
-        let parent = extract(&headers(&[
+        let parent = read(&headers(&[
             ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
             ("tracestate", "vendor=1"),
             ("b3", "80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-0"),
@@ -185,16 +188,16 @@ mod tests {
 
     #[test]
     fn b3_is_read_in_both_forms_and_both_widths() {
-        let single = extract(&headers(&[("b3", "64fe8b2a57d3eff7-e457b5a2e4d86bd1-d")])).unwrap();
+        let single = read(&headers(&[("b3", "64fe8b2a57d3eff7-e457b5a2e4d86bd1-d")])).unwrap();
         assert_eq!((single.trace_id, single.sampled), (0x64fe8b2a57d3eff7, Some(true)));
-        let multi = extract(&headers(&[
+        let multi = read(&headers(&[
             ("x-b3-traceid", "80f198ee56343ba864fe8b2a57d3eff7"),
             ("x-b3-spanid", "e457b5a2e4d86bd1"),
             ("x-b3-sampled", "0"),
         ]))
         .unwrap();
         assert_eq!((multi.span_id, multi.sampled), (0xe457b5a2e4d86bd1, Some(false)));
-        let deferred = extract(&headers(&[("b3", "64fe8b2a57d3eff7-e457b5a2e4d86bd1")])).unwrap();
+        let deferred = read(&headers(&[("b3", "64fe8b2a57d3eff7-e457b5a2e4d86bd1")])).unwrap();
         assert_eq!(deferred.sampled, None);
     }
 
@@ -209,9 +212,9 @@ mod tests {
             "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-extra",
         ] {
-            assert_eq!(extract(&headers(&[("traceparent", text)])), None, "{text}");
+            assert_eq!(read(&headers(&[("traceparent", text)])), None, "{text}");
         }
-        assert_eq!(extract(&headers(&[("b3", "0")])), None);
+        assert_eq!(read(&headers(&[("b3", "0")])), None);
     }
 
     proptest! {
@@ -224,7 +227,7 @@ mod tests {
             ][which];
             let mut map = HeaderMap::new();
             inject(which, SpanIds { trace_id, span_id, sampled }, None, &mut map);
-            let parent = extract(&map).unwrap();
+            let parent = read(&map).unwrap();
             prop_assert_eq!((parent.trace_id, parent.span_id, parent.sampled), (trace_id, span_id, Some(sampled)));
         }
 
@@ -234,7 +237,7 @@ mod tests {
             for name in [TRACEPARENT, B3, B3_TRACE_ID, B3_SPAN_ID] {
                 map.insert(name, HeaderValue::from_bytes(&bytes).unwrap());
             }
-            let _ = extract(&map);
+            let _ = read(&map);
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::current::{self, Scoped};
 use crate::timed::{Running, said};
-use crate::traces::span::{Role, Value};
+use crate::traces::span::Role;
 use std::fmt::Display;
 use std::future::Future;
 
@@ -113,14 +113,13 @@ impl<'a> Query<'a> {
     fn start(&self) -> Option<Running> {
         let mut running = Running::start(self.system, self.segment, Role::Client)?;
         if running.recorded() {
-            let text = |v: &str| Value::Text(v.to_owned());
-            running.attributes.push(("db.system.name", text(self.system)));
-            running.attributes.push(("db.query.summary", text(self.segment)));
+            running.attributes.text("db.system.name", self.system);
+            running.attributes.text("db.query.summary", self.segment);
             if let Some(namespace) = self.namespace {
-                running.attributes.push(("db.namespace", text(namespace)));
+                running.attributes.text("db.namespace", namespace);
             }
             if let Some(statement) = self.statement {
-                running.attributes.push(("db.query.text", Value::Text(blanked(statement))));
+                running.attributes.text("db.query.text", &blanked(statement));
             }
         }
         Some(running)

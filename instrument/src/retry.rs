@@ -2,7 +2,7 @@
 
 use crate::current::Scoped;
 use crate::timed::{Running, said};
-use crate::traces::span::{Role, Value};
+use crate::traces::span::Role;
 use std::fmt::Display;
 use std::future::Future;
 use std::time::Duration;
@@ -41,7 +41,7 @@ pub async fn retried<T, E: Display, F: Future<Output = Result<T, E>>>(
             None => attempt(before).await,
             Some(mut running) => {
                 if before > 0 {
-                    running.attributes.push(("http.request.resend_count", Value::Int(i64::from(before))));
+                    running.attributes.int("http.request.resend_count", i64::from(before));
                     crate::counter(group, segment, "retried").increment(1);
                 }
                 let result = Scoped::new(Some(running.scope.clone()), attempt(before)).await;

@@ -176,10 +176,7 @@ fn write(instrument: &Instrument, event: &Event<'_>) {
                 json::member(out, field::USER_NAME, json::cut(who, TEXT));
             }
             if let Some(from) = event.from.or_else(|| request.and_then(|r| r.source)) {
-                json::key(out, field::SOURCE_IP);
-                out.push(b'"');
-                crate::context::address(out, from);
-                out.push(b'"');
+                crate::context::source(out, from);
             }
         });
         record::end(out);

@@ -371,7 +371,7 @@ pub(crate) struct Identity {
     pub(crate) metric_tags: String,
     /// The service as part of a dotted name.
     pub(crate) service: String,
-    /// `,"service.name":…` to `"host.name":…`, as each log record has it.
+    /// `,"service.name":…` to `"event.dataset":"service.`, as each log record has it.
     pub(crate) log_members: Vec<u8>,
 }
 
@@ -395,6 +395,8 @@ impl Identity {
         ] {
             crate::json::member(&mut log_members, key, value);
         }
+        crate::json::key(&mut log_members, wire::field::EVENT_DATASET);
+        log_members.extend_from_slice(format!("\"{service}.").as_bytes());
         Identity { metric_prefix, metric_tags, service, log_members }
     }
 }

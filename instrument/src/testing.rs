@@ -21,12 +21,11 @@
 use crate::clock::Clock;
 use crate::current::{self, Scope};
 use crate::health::Health;
-use crate::ids::{IdSource, hex16, hex32};
+use crate::ids::IdSource;
 use crate::instrument::Instrument;
 use crate::metrics::{render, series::Samples};
 use crate::settings::Settings;
-use crate::traces::queue::Item;
-use crate::traces::span::{Attribute, Role, SpanRecord};
+use crate::traces::protobuf::{Value, fields};
 use crate::{panics, subscriber};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -158,14 +157,23 @@ impl Capture {
 
     /// Forgets what waits in the buffers without reading it: for benchmarks.
     pub fn empty(&self) {
-        let logs = &self.instrument.0.logs;
+        let (logs, spans) = (&self.instrument.0.logs, &self.instrument.0.spans.ours);
         logs.take(|batch| {
             logs.settle(batch.bytes.len());
             logs.recycle(batch);
         });
-        let mut spans = Vec::new();
-        self.instrument.0.spans.take(&mut spans);
-        self.instrument.0.spans.settle(spans.len());
+        spans.take(|batch| {
+            spans.settle(batch.items as usize);
+            spans.recycle(batch);
+        });
+    }
+
+    /// The spans of ours that wait, each a field of OTLP's `ScopeSpans`.
+    #[cfg(all(test, feature = "otlp"))]
+    pub(crate) fn spans_as_sent(&self) -> Vec<u8> {
+        let mut all = Vec::new();
+        self.instrument.0.spans.ours.take(|batch| all.extend_from_slice(&batch.bytes));
+        all
     }
 
     fn look(&self) -> parking_lot::MutexGuard<'_, Seen> {
@@ -192,10 +200,18 @@ impl Capture {
                 seen.logs.push(record);
             }
         });
-        let mut spans = Vec::new();
-        self.instrument.0.spans.take(&mut spans);
-        self.instrument.0.spans.settle(spans.len());
-        seen.spans.extend(spans.iter().map(span));
+        let spans = &self.instrument.0.spans;
+        spans.ours.take(|batch| {
+            spans.ours.settle(batch.items as usize);
+            seen.spans.extend(fields(&batch.bytes).map(|(_, span)| ours(span)));
+        });
+        #[cfg(feature = "otlp")]
+        {
+            let mut more = Vec::new();
+            spans.take_theirs(&mut more);
+            spans.ours.settle(more.len());
+            seen.spans.extend(more.iter().map(theirs));
+        }
         seen
     }
 }
@@ -220,41 +236,56 @@ impl Seen {
     }
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn span(item: &Item) -> Span {
-    match item {
-        Item::Ours(span) => ours(span),
-        #[cfg(feature = "otlp")]
-        Item::Otel(span) => theirs(span),
+fn text(value: Value<'_>) -> String {
+    match value {
+        Value::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Value::Number(number) => (number as i64).to_string(),
     }
 }
 
-fn ours(span: &SpanRecord) -> Span {
-    let mut attributes = BTreeMap::new();
-    span.attributes(&mut |key, value| {
-        let value = match value {
-            Attribute::Text(text) => text.to_owned(),
-            Attribute::Int(int) => int.to_string(),
-        };
-        attributes.insert(key.to_owned(), value);
-    });
-    let (first, second) = span.name_parts();
-    Span {
-        name: second.map_or_else(|| first.to_owned(), |second| format!("{first} {second}")),
-        kind: match span.role {
-            Role::Server => "server",
-            Role::Client => "client",
-            Role::Internal => "internal",
-        },
-        trace_id: text(&hex32(span.ids.trace_id)),
-        span_id: text(&hex16(span.ids.span_id)),
-        parent_id: (span.parent != 0).then(|| text(&hex16(span.parent))),
-        error: span.error.as_ref().map(|e| e.to_string()),
-        attributes,
+fn hex(value: Value<'_>) -> String {
+    let Value::Bytes(bytes) = value else { return String::new() };
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn within(value: Value<'_>) -> impl Iterator<Item = (u64, Value<'_>)> {
+    match value {
+        Value::Bytes(bytes) => fields(bytes),
+        Value::Number(_) => fields(&[]),
     }
+}
+
+/// Reads a span as it would be sent: OTLP's `Span`.
+fn ours(span: Value<'_>) -> Span {
+    let mut read = Span {
+        name: String::new(),
+        kind: "internal",
+        trace_id: String::new(),
+        span_id: String::new(),
+        parent_id: None,
+        error: None,
+        attributes: BTreeMap::new(),
+    };
+    for (field, value) in within(span) {
+        match field {
+            1 => read.trace_id = hex(value),
+            2 => read.span_id = hex(value),
+            4 => read.parent_id = Some(hex(value)),
+            5 => read.name = text(value),
+            6 if value == Value::Number(2) => read.kind = "server",
+            6 if value == Value::Number(3) => read.kind = "client",
+            9 => {
+                let mut pair = within(value).map(|(_, part)| part);
+                if let (Some(key), Some(value)) = (pair.next(), pair.next()) {
+                    let value = within(value).next().map(|(_, v)| text(v)).unwrap_or_default();
+                    read.attributes.insert(text(key), value);
+                }
+            }
+            15 => read.error = Some(within(value).find(|f| f.0 == 2).map(|f| text(f.1)).unwrap_or_default()),
+            _ => {}
+        }
+    }
+    read
 }
 
 #[cfg(feature = "otlp")]

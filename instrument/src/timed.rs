@@ -4,9 +4,7 @@ use crate::current::{self, Scope, Scoped};
 use crate::ids::SpanIds;
 use crate::instrument::Instrument;
 use crate::metrics::operation::OperationCells;
-use crate::traces::queue::Item;
-use crate::traces::span::{Role, SpanRecord, Value};
-use std::borrow::Cow;
+use crate::traces::span::{Attributes, Finished, Role};
 use std::fmt::Display;
 use std::future::Future;
 use std::sync::Arc;
@@ -21,7 +19,7 @@ pub(crate) struct Running {
     role: Role,
     start_ns: u64,
     start_mono: u64,
-    pub(crate) attributes: Vec<(&'static str, Value)>,
+    pub(crate) attributes: Attributes,
     done: bool,
 }
 
@@ -50,7 +48,7 @@ impl Running {
             role,
             start_ns: now.unix_ns,
             start_mono: now.mono_ns,
-            attributes: Vec::new(),
+            attributes: Attributes::NONE,
             done: false,
         })
     }
@@ -61,15 +59,15 @@ impl Running {
     }
 
     pub(crate) fn finish(mut self, error: Option<String>) {
-        self.end(error.map(Cow::Owned));
+        self.end(error.as_deref());
     }
 
-    fn end(&mut self, error: Option<Cow<'static, str>>) {
+    fn end(&mut self, error: Option<&str>) {
         if std::mem::replace(&mut self.done, true) {
             return;
         }
         let took = self.instrument.0.clock.mono_ns().saturating_sub(self.start_mono);
-        match &error {
+        match error {
             None => self.operation.success.increment(1),
             Some(_) if std::thread::panicking() => self.operation.panic.increment(1),
             Some(_) => self.operation.failed.increment(1),
@@ -80,7 +78,7 @@ impl Running {
         let Some(ids) = self.scope.ids.filter(|ids| ids.sampled && self.instrument.0.spans.open) else {
             return;
         };
-        self.instrument.0.spans.push(Item::Ours(SpanRecord {
+        Finished {
             ids,
             parent: self.parent.map_or(0, |p| p.span_id),
             parent_remote: false,
@@ -88,19 +86,20 @@ impl Running {
             start_ns: self.start_ns,
             duration_ns: took,
             error,
-            operation: self.operation.clone(),
-            request: self.scope.request.clone(),
+            operation: &self.operation,
+            request: self.scope.request.as_deref(),
             status: 0,
             response_bytes: 0,
-            attributes: std::mem::take(&mut self.attributes),
-        }));
+            attributes: &self.attributes,
+        }
+        .send(&self.instrument);
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         let why = if std::thread::panicking() { "panic" } else { "given up before it ended" };
-        self.end(Some(Cow::Borrowed(why)));
+        self.end(Some(why));
     }
 }
 

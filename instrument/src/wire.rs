@@ -180,6 +180,14 @@ pub mod header {
     pub const TRACESTATE: &str = "tracestate";
     /// B3 in one header.
     pub const B3: &str = "b3";
+    /// B3 in several: the trace.
+    pub const B3_TRACE_ID: &str = "x-b3-traceid";
+    /// The caller's span.
+    pub const B3_SPAN_ID: &str = "x-b3-spanid";
+    /// Whether the trace is recorded.
+    pub const B3_SAMPLED: &str = "x-b3-sampled";
+    /// `1`: it is recorded whatever a sampler says.
+    pub const B3_FLAGS: &str = "x-b3-flags";
 }
 
 /// Attributes that each span carries, so that a trace, a metric and a log can be joined.

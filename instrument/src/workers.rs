@@ -194,7 +194,7 @@ fn tell_drops(instrument: &Instrument) {
 
 #[cfg(feature = "otlp")]
 fn export_spans(instrument: &Instrument, mut exporter: crate::traces::export::Exporter, stop: &Stop) {
-    instrument.0.spans.exported_by(thread::current());
+    instrument.0.spans.ours.shipped_by(thread::current());
     loop {
         let stopping = stop.asked();
         let empty = exporter.export(Instant::now());

@@ -5,11 +5,8 @@ use crate::current::Scope;
 use crate::ids::SpanIds;
 use crate::json;
 use crate::logs::record;
-use crate::metrics::render;
-use crate::traces::queue::Item;
-use crate::traces::span::{Role, SpanRecord};
+use crate::traces::span::{Attributes, Finished, Role};
 use crate::wire::{field, kind};
-use std::borrow::Cow;
 use std::sync::Arc;
 
 /// How a request ended.
@@ -95,14 +92,14 @@ impl Active {
 
     fn span(&self, end: End, took: u64, server_error: bool) {
         let error = match end {
-            End::Panicked => Some(Cow::Borrowed("panic")),
-            End::Broken => Some(Cow::Borrowed("the answer broke off")),
-            End::HungUp => Some(Cow::Borrowed("the client went away")),
-            End::Complete if server_error => Some(Cow::Borrowed("")),
+            End::Panicked => Some("panic"),
+            End::Broken => Some("the answer broke off"),
+            End::HungUp => Some("the client went away"),
+            End::Complete if server_error => Some(""),
             End::Complete => None,
         };
         let parent = self.request.parent.as_ref();
-        self.scope.instrument.0.spans.push(Item::Ours(SpanRecord {
+        Finished {
             ids: self.ids,
             parent: parent.map_or(0, |p| p.span_id),
             parent_remote: parent.is_some(),
@@ -110,12 +107,13 @@ impl Active {
             start_ns: self.request.start.unix_ns,
             duration_ns: took,
             error,
-            operation: self.request.handler.clone(),
-            request: Some(self.request.clone()),
+            operation: &self.request.handler,
+            request: Some(&self.request),
             status: self.status,
             response_bytes: self.sent,
-            attributes: Vec::new(),
-        }));
+            attributes: &Attributes::NONE,
+        }
+        .send(&self.scope.instrument);
     }
 
     fn record(&self, end: End, took: u64, good: bool, server_error: bool) {
@@ -133,19 +131,19 @@ impl Active {
             record::begin(out, at, level, kind::APP, &instrument.0.identity);
             self.message(out, took, slow);
             request.write_short(out);
-            json::member_int(out, field::STATUS, self.status);
-            json::member_int(out, field::HTTP_STATUS, self.status);
+            json::fast!(out, field::STATUS, int self.status);
+            json::fast!(out, field::HTTP_STATUS, int self.status);
             record::trace(out, self.ids);
             request.write_http(out);
-            json::member(out, field::EVENT_CATEGORY, "web");
-            json::member(out, field::EVENT_OUTCOME, if good { "success" } else { "failure" });
-            json::member_int(out, field::EVENT_DURATION, took);
+            json::fast!(out, field::EVENT_CATEGORY, plain b"web");
+            json::fast!(out, field::EVENT_OUTCOME, plain if good { b"success" } else { b"failure" });
+            json::fast!(out, field::EVENT_DURATION, int took);
             if let Some(size) = request.size {
-                json::member_int(out, "http.request.body.bytes", size);
+                json::fast!(out, "http.request.body.bytes", int size);
             }
-            json::member_int(out, "http.response.body.bytes", self.sent);
+            json::fast!(out, "http.response.body.bytes", int self.sent);
             if let Some(agent) = request.user_agent.as_ref().and_then(|a| a.to_str().ok()) {
-                json::member(out, "user_agent.original", json::cut(agent, 256));
+                json::fast!(out, "user_agent.original", text json::cut(agent, 256));
             }
             match end {
                 End::HungUp => json::member(out, "labels.ended", "client went away"),
@@ -171,15 +169,26 @@ impl Active {
         }
         out.extend_from_slice(request.method.as_str().as_bytes());
         out.push(b' ');
-        json::escape(out, json::cut(request.uri.path(), 256));
+        request.write_path(out, 256);
         out.push(b' ');
         json::int(out, self.status);
         out.push(b' ');
-        // To a microsecond: `event.duration` has the rest.
-        out.extend_from_slice(render::plain(&mut [0; 40], (took / 1_000) as f64 / 1e3).as_bytes());
+        millis(out, took);
         out.extend_from_slice(b"ms ");
         out.extend_from_slice(&request.compact);
         out.push(b'"');
+    }
+}
+
+/// Milliseconds down to a microsecond: `event.duration` has the rest.
+fn millis(out: &mut Vec<u8>, ns: u64) {
+    json::int(out, ns / 1_000_000);
+    let micros = (ns / 1_000 % 1_000) as u16;
+    let digits = [micros / 100, micros / 10 % 10, micros % 10].map(|d| b'0' + d as u8);
+    // Without the zeros that say nothing.
+    if let Some(last) = digits.iter().rposition(|d| *d != b'0') {
+        out.push(b'.');
+        out.extend_from_slice(&digits[..=last]);
     }
 }
 
@@ -187,5 +196,21 @@ impl Drop for Active {
     fn drop(&mut self) {
         let end = if self.status != 0 && self.nothing_left { End::Complete } else { End::HungUp };
         self.finish(end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::millis;
+
+    #[test]
+    fn milliseconds_are_short() {
+        for (ns, text) in
+            [(0, "0"), (1_999, "0.001"), (750_000, "0.75"), (1_000_000, "1"), (12_034_500_000, "12034.5")]
+        {
+            let mut out = Vec::new();
+            millis(&mut out, ns);
+            assert_eq!(String::from_utf8(out).unwrap(), text);
+        }
     }
 }

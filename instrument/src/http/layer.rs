@@ -2,6 +2,7 @@
 
 use super::access::{Active, End};
 use super::body::InstrumentBody;
+use super::heads::Heads;
 use super::source;
 use crate::context::{Arrival, Request as Facts};
 use crate::current::{self, Scope};
@@ -120,13 +121,14 @@ impl InstrumentLayer {
         let instrument = &self.instrument;
         let settings = instrument.settings();
         let headers = request.headers();
-        let given = headers.get(REQUEST_ID).and_then(|v| Some((RequestId::accept(v.as_bytes())?, v.clone())));
+        let heads = Heads::of(headers);
+        let given = heads.request_id.and_then(|v| Some((RequestId::accept(v.as_bytes())?, v.clone())));
         let (request_id, id_header) = given.unwrap_or_else(|| {
             let id = instrument.0.id_source.request_id();
             let header = HeaderValue::from_str(id.as_str()).unwrap_or(HeaderValue::from_static("invalid"));
             (id, header)
         });
-        let parent = propagation::extract(headers);
+        let parent = propagation::extract(&heads);
         let trace_id = parent.as_ref().map_or_else(|| instrument.0.id_source.trace_id(), |p| p.trace_id);
         let sampled = settings.sampler.decide(parent.as_ref().and_then(|p| p.sampled), trace_id);
         let ids = SpanIds { trace_id, span_id: instrument.0.id_source.span_id(), sampled };
@@ -145,6 +147,7 @@ impl InstrumentLayer {
                 uri: request.uri(),
                 version: request.version(),
                 headers,
+                heads,
                 source: source::client(peer, headers, &settings.trusted_proxies),
                 with_headers: settings.log_headers,
             },

@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod body;
+pub(crate) mod heads;
 pub(crate) mod layer;
 pub(crate) mod redact;
 pub(crate) mod source;

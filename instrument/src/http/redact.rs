@@ -83,54 +83,90 @@ pub(crate) fn query(query: &str) -> String {
     out
 }
 
-/// The request as compact JSON, escaped for the inside of a JSON string: what a reader searches by
-/// `"Method":"POST"`.
-pub(crate) fn compact(
-    out: &mut Vec<u8>,
-    method: &Method,
-    uri: &Uri,
-    host: Option<&HeaderValue>,
-    query: Option<&str>,
-    headers: Option<&HeaderMap>,
-) {
-    let text = |out: &mut Vec<u8>, name: &str, value: &str| {
+/// What the compact form of a request shows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shown<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) uri: &'a Uri,
+    /// Whether its path needs no escaping.
+    pub(crate) plain_path: bool,
+    pub(crate) host: Option<&'a HeaderValue>,
+    /// With secrets blanked.
+    pub(crate) query: Option<&'a str>,
+    pub(crate) headers: Option<&'a HeaderMap>,
+}
+
+/// Headers that are shown, at most.
+const HEADERS: usize = 40;
+/// Of a header's value, at most.
+const VALUE: usize = 256;
+
+impl Shown<'_> {
+    /// About how many bytes it will take.
+    pub(crate) fn size(&self) -> usize {
+        let path = self.uri.path().len() + self.query.map_or(0, str::len);
+        // Most names and values together are shorter; who sends longer ones pays for the buffer's growth.
+        128 + path.min(4_096) + self.headers.map_or(0, |h| h.len().min(HEADERS) * 56)
+    }
+
+    /// The request as compact JSON, escaped for the inside of a JSON string: what a reader searches by
+    /// `"Method":"POST"`.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\\\"Method\\\":\\\"");
+        // A token: it needs no escaping.
+        out.extend_from_slice(self.method.as_str().as_bytes());
+        out.extend_from_slice(b"\\\",\\\"Host\\\":\\\"");
+        match self.host {
+            Some(host) => header(out, host),
+            None => twice(out, json::cut(self.uri.host().unwrap_or_default(), VALUE)),
+        }
+        out.extend_from_slice(b"\\\",\\\"Path\\\":\\\"");
+        let path = json::cut(self.uri.path(), 2_048);
+        if self.plain_path {
+            out.extend_from_slice(path.as_bytes());
+        } else {
+            twice(out, path);
+        }
+        out.extend_from_slice(b"\\\",\\\"Query\\\":\\\"");
+        if let Some(query) = self.query {
+            twice(out, query);
+        }
         out.extend_from_slice(b"\\\"");
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b"\\\":\\\"");
-        twice(out, value);
-        out.extend_from_slice(b"\\\"");
-    };
-    out.push(b'{');
-    text(out, "Method", method.as_str());
-    out.push(b',');
-    let host = host.and_then(|h| h.to_str().ok()).or_else(|| uri.host()).unwrap_or_default();
-    text(out, "Host", json::cut(host, 256));
-    out.push(b',');
-    text(out, "Path", json::cut(uri.path(), 2_048));
-    out.push(b',');
-    text(out, "Query", query.unwrap_or_default());
-    if let Some(headers) = headers {
-        out.extend_from_slice(b",\\\"Headers\\\":{");
-        let mut first = true;
-        for (name, value) in headers.iter().take(40) {
-            if name == http::header::HOST {
-                continue;
+        if let Some(headers) = self.headers {
+            out.extend_from_slice(b",\\\"Headers\\\":{");
+            let before = out.len();
+            for (name, value) in headers.iter().take(HEADERS) {
+                if *name == http::header::HOST {
+                    continue;
+                }
+                out.extend_from_slice(b"\\\"");
+                // Of lower-case letters and signs that need no escaping.
+                out.extend_from_slice(name.as_str().as_bytes());
+                out.extend_from_slice(b"\\\":\\\"");
+                if value.is_sensitive() || (!harmless(name.as_str()) && secret(name.as_str())) {
+                    out.extend_from_slice(BLANK.as_bytes());
+                } else {
+                    header(out, value);
+                }
+                out.extend_from_slice(b"\\\",");
             }
-            if !first {
-                out.push(b',');
+            if out.len() > before {
+                out.pop();
             }
-            first = false;
-            let name = name.as_str();
-            let value = if value.is_sensitive() || (!harmless(name) && secret(name)) {
-                BLANK
-            } else {
-                json::cut(value.to_str().unwrap_or("[binary]"), 256)
-            };
-            text(out, name, value);
+            out.push(b'}');
         }
         out.push(b'}');
     }
-    out.push(b'}');
+}
+
+/// A header's value.
+fn header(out: &mut Vec<u8>, value: &HeaderValue) {
+    let bytes = value.as_bytes();
+    if bytes.len() <= VALUE && json::plain_ascii(bytes) {
+        out.extend_from_slice(bytes);
+    } else {
+        twice(out, json::cut(value.to_str().unwrap_or("[binary]"), VALUE));
+    }
 }
 
 /// Escapes for JSON inside a JSON string.
@@ -175,7 +211,15 @@ mod tests {
             headers.insert("cookie", HeaderValue::from_static("id=secret"));
             let uri: Uri = path.parse().unwrap();
             let mut out = vec![b'"'];
-            compact(&mut out, &Method::POST, &uri, None, Some("a=\"b\""), Some(&headers));
+            let shown = Shown {
+                method: &Method::POST,
+                uri: &uri,
+                plain_path: json::plain(uri.path()),
+                host: None,
+                query: Some("a=\"b\""),
+                headers: Some(&headers),
+            };
+            shown.write(&mut out);
             out.push(b'"');
             let text: String = serde_json::from_slice(&out).unwrap();
             prop_assert!(text.starts_with("{\"Method\":\"POST\","), "{}", text);

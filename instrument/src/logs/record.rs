@@ -32,25 +32,16 @@ pub(crate) fn begin(out: &mut Vec<u8>, unix_ns: u64, level: &str, kind: &str, id
     out.extend_from_slice(b"\",\"log.level\":\"");
     out.extend_from_slice(level.as_bytes());
     out.push(b'"');
+    // Up to the dataset's last part.
     out.extend_from_slice(&identity.log_members);
-    json::key(out, field::EVENT_DATASET);
-    out.push(b'"');
-    out.extend_from_slice(identity.service.as_bytes());
-    out.push(b'.');
     out.extend_from_slice(kind.as_bytes());
     out.push(b'"');
 }
 
 /// The ids of the trace.
 pub(crate) fn trace(out: &mut Vec<u8>, ids: SpanIds) {
-    json::key(out, field::TRACE_ID);
-    out.push(b'"');
-    out.extend_from_slice(&hex32(ids.trace_id));
-    out.push(b'"');
-    json::key(out, field::SPAN_ID);
-    out.push(b'"');
-    out.extend_from_slice(&hex16(ids.span_id));
-    out.push(b'"');
+    json::fast!(out, field::TRACE_ID, plain &hex32(ids.trace_id));
+    json::fast!(out, field::SPAN_ID, plain &hex16(ids.span_id));
 }
 
 /// What joins a record to its request.

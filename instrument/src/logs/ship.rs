@@ -1,6 +1,6 @@
 //! The thread's work that sends log lines: TCP with reconnect, UDP, or standard output.
 
-use super::pipe::{Batch, Pipe};
+use crate::pipe::{Batch, Pipe};
 use crate::drops::{Lane, Reason};
 use crate::kernel;
 use crate::settings::LogTarget;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// Largest datagram of the UDP form; larger records are dropped and counted.
 const UDP_MAX: usize = 60 << 10;
 /// How much of what was sent is kept until the peer's machine acknowledges it.
-const TAIL_MAX: usize = 1 << 20;
+const FLIGHT_MAX: usize = 1 << 20;
 const CONNECT: Duration = Duration::from_secs(1);
 const WRITE: Duration = Duration::from_millis(250);
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -35,9 +35,8 @@ pub(crate) struct Shipper {
 #[derive(Debug)]
 struct Connection {
     stream: TcpStream,
-    /// The last bytes written, from the start of a line; what the peer has not acknowledged when the connection breaks
-    /// is sent again.
-    tail: Vec<u8>,
+    /// Batches that were written whole; what the peer has not acknowledged when the connection breaks is sent again.
+    flight: VecDeque<Batch>,
 }
 
 impl Shipper {
@@ -78,7 +77,7 @@ impl Shipper {
         let backlog = &mut self.backlog;
         self.pipe.take(|batch| backlog.push_back(batch));
         let partial = self.backlog.front().map_or(0, |b| count_lines(&b.bytes[..self.offset]));
-        let left: u64 = self.backlog.iter().map(|b| b.lines).sum::<u64>() - partial;
+        let left: u64 = self.backlog.iter().map(|b| b.items).sum::<u64>() - partial;
         self.pipe.drops().add(Lane::Logs, Reason::Shutdown, left);
         self.discard();
     }
@@ -100,7 +99,7 @@ impl Shipper {
         let mut out = io::stdout().lock();
         while let Some(batch) = self.backlog.pop_front() {
             if out.write_all(&batch.bytes).is_err() {
-                self.pipe.drops().add(Lane::Logs, Reason::Refused, batch.lines);
+                self.pipe.drops().add(Lane::Logs, Reason::Refused, batch.items);
             }
             self.settle(batch);
         }
@@ -135,7 +134,7 @@ impl Shipper {
             }
             match connect(target) {
                 Ok(stream) => {
-                    self.tcp = Some(Connection { stream, tail: Vec::new() });
+                    self.tcp = Some(Connection { stream, flight: VecDeque::new() });
                     self.again = None;
                     self.backoff = BACKOFF.0;
                 }
@@ -153,12 +152,12 @@ impl Shipper {
         while let (Some(connection), Some(batch)) = (&mut self.tcp, self.backlog.front()) {
             match connection.stream.write(&batch.bytes[self.offset..]) {
                 Ok(n) if n > 0 => {
-                    connection.sent(&batch.bytes[self.offset..self.offset + n]);
                     self.offset += n;
                     if self.offset == batch.bytes.len() {
                         self.offset = 0;
                         if let Some(batch) = self.backlog.pop_front() {
-                            self.settle(batch);
+                            self.pipe.settle(batch.bytes.len());
+                            connection.sent(batch, &self.pipe);
                         }
                     }
                 }
@@ -182,53 +181,63 @@ impl Shipper {
             }
             && connection.stream.set_nonblocking(false).is_ok();
         if alive {
-            connection.trim();
+            connection.acknowledged(self.offset, &self.pipe);
         } else {
             self.broken();
         }
     }
 
-    /// Puts back what the peer's machine has not acknowledged, and the rest of the line that was cut.
+    /// Puts back what the peer's machine has not acknowledged, from the start of a line on.
     fn broken(&mut self) {
         let Some(mut connection) = self.tcp.take() else { return };
-        connection.trim();
-        let mut again = connection.tail;
-        if self.offset > 0
-            && let Some(batch) = self.backlog.pop_front()
+        let acknowledged = connection.acknowledged(self.offset, &self.pipe);
+        let again = connection.flight.len();
+        for batch in connection.flight.into_iter().rev() {
+            self.pipe.unsettle(batch.bytes.len());
+            self.backlog.push_front(batch);
+        }
+        // A batch that was written in part is whole still. Of the first of all, what arrived goes.
+        if (again > 0 || self.offset > 0)
+            && let Some(first) = self.backlog.front_mut()
         {
-            // The tail ends where the written part of this batch ends.
-            again.extend_from_slice(&batch.bytes[self.offset..]);
-            self.pipe.settle(batch.bytes.len());
-            self.offset = 0;
+            let from = line_start(&first.bytes, acknowledged);
+            self.pipe.settle(from);
+            first.bytes.drain(..from);
+            first.items = count_lines(&first.bytes);
         }
-        if !again.is_empty() {
-            self.pipe.unsettle(again.len());
-            self.backlog.push_front(Batch { lines: count_lines(&again), bytes: again });
-        }
+        self.offset = 0;
     }
 }
 
 impl Connection {
-    fn sent(&mut self, bytes: &[u8]) {
-        self.tail.extend_from_slice(bytes);
-        if self.tail.len() > TAIL_MAX {
-            self.trim();
-            // More in flight than we keep: the oldest goes, from a line's start.
-            if self.tail.len() > TAIL_MAX {
-                let from = line_start(&self.tail, self.tail.len() - TAIL_MAX);
-                self.tail.drain(..from);
+    /// Keeps a batch for as long as the peer may ask for it, within bounds.
+    fn sent(&mut self, batch: Batch, pipe: &Pipe) {
+        self.flight.push_back(batch);
+        if self.in_flight() > FLIGHT_MAX {
+            self.acknowledged(0, pipe);
+            // More is on its way than we keep: the oldest goes.
+            while self.in_flight() > FLIGHT_MAX
+                && let Some(batch) = self.flight.pop_front()
+            {
+                pipe.recycle(batch);
             }
         }
     }
 
-    /// Forgets what the peer's machine has acknowledged, up to the start of the line that it has not.
-    fn trim(&mut self) {
-        let unsent = kernel::unacknowledged(&self.stream).unwrap_or(0).min(self.tail.len());
-        let from =
-            if unsent == 0 { self.tail.len() } else { line_start(&self.tail, self.tail.len() - unsent) };
-        // A line that is only half written is needed whole if the connection breaks.
-        let from = from.min(line_start(&self.tail, self.tail.len()));
-        self.tail.drain(..from);
+    fn in_flight(&self) -> usize {
+        self.flight.iter().map(|b| b.bytes.len()).sum()
+    }
+
+    /// Forgets batches that the peer's machine has acknowledged whole, `written` bytes of another having been written
+    /// after them; how much of the first that is left has been acknowledged.
+    fn acknowledged(&mut self, written: usize, pipe: &Pipe) -> usize {
+        let unacknowledged = kernel::unacknowledged(&self.stream).unwrap_or(0);
+        let mut acknowledged = (self.in_flight() + written).saturating_sub(unacknowledged);
+        while let Some(batch) = self.flight.pop_front_if(|b| b.bytes.len() <= acknowledged) {
+            acknowledged -= batch.bytes.len();
+            pipe.recycle(batch);
+        }
+        acknowledged
     }
 }
 
@@ -271,7 +280,7 @@ mod tests {
     use std::net::TcpListener;
 
     fn shipper(target: &str) -> (Shipper, Arc<Pipe>) {
-        let pipe = Arc::new(Pipe::new(1 << 20, Arc::new(Drops::default())));
+        let pipe = Arc::new(Pipe::of_records(1 << 20, Arc::new(Drops::default())));
         (Shipper::new(LogTarget::Tcp(target.to_owned()), pipe.clone()), pipe)
     }
 
@@ -317,7 +326,7 @@ mod tests {
     #[test]
     fn a_slow_peer_bounds_memory_and_loses_only_what_is_counted() {
         let collector = TcpListener::bind("127.0.0.1:0").unwrap();
-        let pipe = Arc::new(Pipe::new(64 << 10, Arc::new(Drops::default())));
+        let pipe = Arc::new(Pipe::of_records(64 << 10, Arc::new(Drops::default())));
         let mut shipper =
             Shipper::new(LogTarget::Tcp(collector.local_addr().unwrap().to_string()), pipe.clone());
         let now = Instant::now();
@@ -345,7 +354,7 @@ mod tests {
     fn what_was_emitted_arrived_or_was_counted_through_a_restart() {
         let collector = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = collector.local_addr().unwrap();
-        let pipe = Arc::new(Pipe::new(4 << 10, Arc::new(Drops::default())));
+        let pipe = Arc::new(Pipe::of_records(4 << 10, Arc::new(Drops::default())));
         let mut shipper = Shipper::new(LogTarget::Tcp(address.to_string()), pipe.clone());
         let mut now = Instant::now();
         let mut emitted = 0;
@@ -387,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn trimming_keeps_whole_lines() {
+    fn what_is_sent_again_starts_with_a_line() {
         assert_eq!(line_start(b"ab\ncd\nef", 4), 3);
         assert_eq!(line_start(b"ab\ncd\n", 6), 6);
         assert_eq!(line_start(b"ab", 1), 0);

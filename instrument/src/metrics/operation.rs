@@ -16,6 +16,8 @@ pub(crate) struct OperationCells {
     pub(crate) failed: Counter,
     pub(crate) panic: Counter,
     pub(crate) timing: Timer,
+    /// What each span of it says.
+    pub(crate) span: Vec<u8>,
 }
 
 impl OperationCells {
@@ -28,6 +30,7 @@ impl OperationCells {
             failed: counter(outcome::FAILED),
             panic: counter(outcome::PANIC),
             timing: registry.timer_of(&[&group, &segment, outcome::TIMING]),
+            span: crate::traces::span::of_operation(registry.service(), &group, &segment),
             group,
             segment,
         }

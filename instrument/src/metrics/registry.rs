@@ -57,6 +57,8 @@ pub(crate) enum Kind {
 #[derive(Debug)]
 pub(crate) struct Registry {
     id: u64,
+    /// Its name as it was given.
+    service: String,
     prefix: String,
     tags: String,
     max_series: usize,
@@ -101,6 +103,7 @@ impl Registry {
     pub(crate) fn new(settings: &Settings, identity: &Identity, drops: Arc<Drops>) -> Self {
         Registry {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            service: settings.service.clone(),
             prefix: identity.metric_prefix.clone(),
             tags: identity.metric_tags.clone(),
             max_series: settings.max_series,
@@ -118,6 +121,10 @@ impl Registry {
 
     pub(crate) fn id(&self) -> u64 {
         self.id
+    }
+
+    pub(crate) fn service(&self) -> &str {
+        &self.service
     }
 
     /// The counter of these name parts.

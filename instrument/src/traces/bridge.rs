@@ -1,7 +1,7 @@
 //! The bridge to OpenTelemetry for spans that a service opens with `tracing`: they hang below the request's span, and end
 //! in the same queue.
 
-use super::queue::{Item, Queue};
+use super::queue::Queue;
 use crate::current;
 use crate::ids::SpanIds;
 use crate::settings::Settings;
@@ -52,7 +52,7 @@ impl SpanProcessor for Processor {
 
     fn on_end(&self, span: SpanData) {
         if span.span_context.is_sampled() {
-            self.0.push(Item::Otel(Box::new(span)));
+            self.0.push_theirs(span);
         }
     }
 

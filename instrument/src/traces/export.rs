@@ -1,10 +1,11 @@
 //! The thread's work that sends spans: OTLP over HTTP, in batches, kept and tried again while the collector is away.
 
-use super::encode::Encoder;
+use super::encode::{Encoder, resource};
 use super::post::Post;
-use super::queue::{Item, Queue};
-use super::span::SpanRecord;
+use super::protobuf::read_varint;
+use super::queue::Queue;
 use crate::drops::{Lane, Reason};
+use crate::pipe::Batch;
 use crate::settings::Settings;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -13,6 +14,7 @@ use opentelemetry::KeyValue;
 use opentelemetry_otlp::{Protocol, RetryPolicy, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
+use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,31 +24,18 @@ use std::time::{Duration, Instant};
 const BATCH: usize = 512;
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
-/// The name of what makes our spans.
-pub(crate) const SCOPE: &str = "sightline-instrument";
-
-/// Who sends, as OpenTelemetry's resource has it.
-pub(crate) fn resource(settings: &Settings) -> [(&'static str, &str); 4] {
-    [
-        ("service.name", settings.service.as_str()),
-        ("service.version", settings.version.as_str()),
-        ("deployment.environment.name", settings.environment.as_str()),
-        ("host.name", settings.host.as_str()),
-    ]
-}
-
 pub(crate) struct Exporter {
     queue: Arc<Queue>,
     post: Post,
-    /// Our own spans, most of all, are written by hand: they cost a tenth of what they would by the SDK's structures.
     encoder: Encoder,
     endpoint: Uri,
     headers: HeaderMap,
-    ours: Vec<SpanRecord>,
+    /// Ours, and where in the first batch those begin that were not sent.
+    ours: VecDeque<Batch>,
+    offset: usize,
     /// Those that the service opened with `tracing`.
     exporter: opentelemetry_otlp::SpanExporter,
     theirs: Vec<SpanData>,
-    items: Vec<Item>,
     again: Option<Instant>,
     backoff: Duration,
 }
@@ -85,10 +74,10 @@ impl Exporter {
             encoder: Encoder::new(settings),
             endpoint: endpoint.parse().map_err(|e: http::uri::InvalidUri| e.to_string())?,
             headers,
-            ours: Vec::new(),
+            ours: VecDeque::new(),
+            offset: 0,
             exporter,
             theirs: Vec::new(),
-            items: Vec::new(),
             again: None,
             backoff: BACKOFF.0,
         })
@@ -104,10 +93,11 @@ impl Exporter {
             let (n, sent) = self.send();
             match sent {
                 Sent::Done => {}
-                Sent::Refused => self.queue.drops().add(Lane::Spans, Reason::Refused, n as u64),
+                Sent::Refused => self.drop(Reason::Refused, n),
                 Sent::Later => {
                     self.again = Some(now + self.backoff);
                     self.backoff = (self.backoff * 2).min(BACKOFF.1);
+                    self.ours.iter_mut().for_each(|b| b.bytes.shrink_to_fit());
                     return false;
                 }
             }
@@ -116,25 +106,58 @@ impl Exporter {
             if self.ours.is_empty() {
                 self.theirs.drain(..n);
             } else {
-                self.ours.drain(..n);
+                self.forget(n);
             }
-            self.queue.settle(n);
+            self.queue.ours.settle(n);
         }
         true
     }
 
+    fn drop(&self, reason: Reason, n: usize) {
+        self.queue.ours.drops().add(Lane::Spans, reason, n as u64);
+    }
+
     fn take(&mut self) {
-        self.queue.take(&mut self.items);
-        for item in self.items.drain(..) {
-            match item {
-                Item::Ours(span) => self.ours.push(span),
-                Item::Otel(span) => self.theirs.push(*span),
-            }
-        }
+        let ours = &mut self.ours;
+        self.queue.ours.take(|batch| ours.push_back(batch));
+        self.queue.take_theirs(&mut self.theirs);
     }
 
     fn left(&self) -> usize {
-        self.ours.len() + self.theirs.len()
+        self.ours.iter().map(|b| b.items as usize).sum::<usize>() + self.theirs.len()
+    }
+
+    /// The bytes of the next spans of ours, and how many they are.
+    fn next(&self) -> (usize, Vec<&[u8]>) {
+        let (mut n, mut parts, mut from) = (0, Vec::new(), self.offset);
+        for batch in &self.ours {
+            let bytes = &batch.bytes[from..];
+            from = 0;
+            let some = (batch.items as usize).min(BATCH - n);
+            n += some;
+            if some < batch.items as usize {
+                parts.push(&bytes[..length(bytes, some)]);
+                break;
+            }
+            parts.push(bytes);
+        }
+        (n, parts)
+    }
+
+    /// The first `n` of ours have left.
+    fn forget(&mut self, mut n: usize) {
+        while let Some(batch) = self.ours.front_mut() {
+            if n < batch.items as usize {
+                batch.items -= n as u64;
+                self.offset += length(&batch.bytes[self.offset..], n);
+                return;
+            }
+            n -= batch.items as usize;
+            self.offset = 0;
+            if let Some(batch) = self.ours.pop_front() {
+                self.queue.ours.recycle(batch);
+            }
+        }
     }
 
     /// Sends the next batch, ours before theirs; how many that were.
@@ -144,8 +167,8 @@ impl Exporter {
             let sent = now_or_never(self.exporter.export(self.theirs[..n].to_vec()));
             (n, sent.is_some_and(|s| s.is_ok()))
         } else {
-            let n = self.ours.len().min(BATCH);
-            let mut request = Request::new(Bytes::from(self.encoder.export(&self.ours[..n])));
+            let (n, parts) = self.next();
+            let mut request = Request::new(Bytes::from(self.encoder.export(&parts)));
             *request.method_mut() = Method::POST;
             *request.uri_mut() = self.endpoint.clone();
             *request.headers_mut() = self.headers.clone();
@@ -164,10 +187,22 @@ impl Exporter {
     pub(crate) fn give_up(&mut self) {
         self.take();
         let n = self.left();
-        (self.ours, self.theirs) = Default::default();
-        self.queue.drops().add(Lane::Spans, Reason::Shutdown, n as u64);
-        self.queue.settle(n);
+        (self.ours, self.offset, self.theirs) = Default::default();
+        self.drop(Reason::Shutdown, n);
+        self.queue.ours.settle(n);
     }
+}
+
+/// Of the first `n` spans.
+fn length(spans: &[u8], n: usize) -> usize {
+    let mut rest = spans;
+    for _ in 0..n {
+        // A tag of one byte, the length, the span.
+        rest = rest.get(1..).unwrap_or_default();
+        let span = read_varint(&mut rest).and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
+        rest = rest.get(span..).unwrap_or_default();
+    }
+    spans.len() - rest.len()
 }
 
 enum Sent {
@@ -188,27 +223,8 @@ fn now_or_never<F: Future>(future: F) -> Option<F::Output> {
 mod tests {
     use super::*;
     use crate::drops::Drops;
-    use crate::ids::SpanIds;
-    use crate::traces::span::{Role, SpanRecord};
     use std::io::{BufRead, BufReader, Read, Write};
     use std::net::TcpListener;
-
-    fn item() -> Item {
-        Item::Ours(SpanRecord {
-            ids: SpanIds { trace_id: 1, span_id: 2, sampled: true },
-            parent: 0,
-            parent_remote: false,
-            role: Role::Client,
-            start_ns: 1,
-            duration_ns: 1,
-            error: None,
-            operation: Arc::default(),
-            request: None,
-            status: 0,
-            response_bytes: 0,
-            attributes: Vec::new(),
-        })
-    }
 
     /// Answers one request with this status and returns the length of its body.
     fn answer(listener: &TcpListener, status: &str) -> usize {
@@ -242,7 +258,7 @@ mod tests {
         let mut exporter = Exporter::new(&Settings::new("svc"), &endpoint, queue.clone()).unwrap();
         let mut now = Instant::now();
         for _ in 0..25 {
-            queue.push(item());
+            queue.push(&[0x12, 2, 0x2a, 0]);
         }
         assert!(!exporter.export(now), "nobody listens");
         assert_eq!(drops.all().collect::<Vec<_>>(), [("spans", "buffer_full", 15)]);
@@ -257,11 +273,35 @@ mod tests {
         now += Duration::from_secs(6);
         assert!(exporter.export(now));
         for _ in 0..3 {
-            queue.push(item());
+            queue.push(&[0x12, 2, 0x2a, 0]);
         }
         assert!(exporter.export(now));
         let ((first, again), _) = busy.join().unwrap();
         assert_eq!(first, again, "the same batch");
         assert_eq!(drops.all().collect::<Vec<_>>(), [("spans", "buffer_full", 15), ("spans", "refused", 3)]);
+    }
+
+    #[test]
+    fn batches_end_between_spans() {
+        let queue = Arc::new(Queue::new(10_000, true, Arc::default()));
+        let mut exporter = Exporter::new(&Settings::new("svc"), "http://127.0.0.1:1/", queue.clone()).unwrap();
+        // Of two lengths, the longer with a length of two bytes.
+        let long = [&[0x12, 0x82, 0x01, 0x2a, 0x7f][..], &[b'x'; 127], &[0x30][..]].concat();
+        let long = &long[..3 + 130];
+        for round in 0..2 {
+            for n in 0..300 {
+                queue.push(if (n + round) % 2 == 0 { &[0x12, 2, 0x2a, 0] } else { long });
+            }
+            exporter.take();
+        }
+        let (n, parts) = exporter.next();
+        assert_eq!((n, parts.len()), (BATCH, 2));
+        assert_eq!(parts.concat().len(), 256 * 4 + 256 * long.len());
+        exporter.forget(n);
+        let (n, parts) = exporter.next();
+        assert_eq!((n, parts.concat().len()), (88, 44 * 4 + 44 * long.len()));
+        exporter.forget(n);
+        assert_eq!(exporter.left(), 0);
+        assert_eq!(exporter.offset, 0);
     }
 }

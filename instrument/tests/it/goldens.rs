@@ -120,6 +120,7 @@ async fn a_request_emits_metrics_a_record_and_spans_under_one_id() {
                 "group": "sqlite",
                 "http.request.id": "req-1",
                 "segment": "select_user",
+                "service": "kittenserver",
             },
         }
         Span {
@@ -142,6 +143,7 @@ async fn a_request_emits_metrics_a_record_and_spans_under_one_id() {
                 "segment": "users_id",
                 "server.address": "kittens.example",
                 "server.port": "8080",
+                "service": "kittenserver",
                 "url.path": "/users/7",
                 "url.query": "page=2&token=[redacted]",
                 "url.scheme": "http",

@@ -3,10 +3,11 @@
 //! `just bench-service` runs, in one go and in both orders, the same router with the crate and served by axum alone
 //! (whatever the handlers say to the crate goes nowhere then). The server is a process of its own on the first core, so that
 //! all that the crate does in the background counts against it; the load and a collector that reads and forgets are on the
-//! second. In the last part the collector is killed in the middle. Each part is run at saturation (closed loop), then at a
+//! second (which they do not leave). In the last part the collector is killed in the middle. Each part is run at saturation (closed loop), then at a
 //! fixed rate of half of what the bare server does, where response times mean something.
 //!
-//! `--seconds N` (of one run, default 5), `--rounds N` (default 2), `--route PATH` (one route instead of the mixture).
+//! `--seconds N` (of one run, default 5), `--rounds N` (default 2), `--route PATH` (one route instead of the mixture),
+//! `--saturation` (the first part alone), `--spread` (the crate's own threads may use both cores).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -36,20 +37,32 @@ fn main() {
     let number = |name: &str, default| value(name).and_then(|v| v.parse().ok()).unwrap_or(default);
     let seconds = Duration::from_secs_f64(if smoke { 0.3 } else { number("--seconds", 5.0) });
     let rounds = if smoke { 1 } else { number("--rounds", 2.0) as usize };
+    let flag = |name: &str| args.iter().any(|a| a == name);
+    let spread = flag("--spread");
     let load = Load::new(value("--route"));
+    server::pin(std::process::id(), "1", true);
     println!(
         "{} connections; one run takes {seconds:?}; server on core 0, load on core 1",
         load::CONNECTIONS
     );
-    let full = compare(&load, rounds, seconds, None, false);
+    let compare = |rate, kill| compare(rounds, rate, kill, |with| run(&load, seconds, rate, with, kill, spread));
+    let full = compare(None, false);
+    if flag("--saturation") {
+        return;
+    }
     let rate = full[0].rate() / 2.0;
-    compare(&load, rounds, seconds, Some(rate), false);
-    compare(&load, rounds, seconds, None, true);
-    compare(&load, rounds, seconds, Some(rate), true);
+    compare(Some(rate), false);
+    compare(None, true);
+    compare(Some(rate), true);
 }
 
 /// Without, with, with, without, and so on; then the medians side by side: `[without, with]`.
-fn compare(load: &Load, rounds: usize, seconds: Duration, rate: Option<f64>, kill: bool) -> [Outcome; 2] {
+fn compare(
+    rounds: usize,
+    rate: Option<f64>,
+    kill: bool,
+    mut run: impl FnMut(bool) -> Outcome,
+) -> [Outcome; 2] {
     let what = match (rate, kill) {
         (None, false) => "at saturation".to_owned(),
         (None, true) => "at saturation, collector killed in the middle".to_owned(),
@@ -61,7 +74,7 @@ fn compare(load: &Load, rounds: usize, seconds: Duration, rate: Option<f64>, kil
     for round in 0..rounds {
         for step in 0..2 {
             let with = (round + step) % 2 == 1;
-            let outcome = run(load, seconds, rate, with, kill);
+            let outcome = run(with);
             println!("{:>8} {outcome}", if with { "with" } else { "without" });
             all[usize::from(with)].push(outcome);
         }
@@ -78,9 +91,12 @@ fn compare(load: &Load, rounds: usize, seconds: Duration, rate: Option<f64>, kil
     [without, with]
 }
 
-fn run(load: &Load, seconds: Duration, rate: Option<f64>, with: bool, kill: bool) -> Outcome {
+fn run(load: &Load, seconds: Duration, rate: Option<f64>, with: bool, kill: bool, spread: bool) -> Outcome {
     let mut collectors = with.then(Collectors::start);
     let server = Server::start(collectors.as_ref().map(|c| c.addresses.clone()).unwrap_or_default());
+    if spread {
+        server.spread();
+    }
     load.run(server.address, seconds / 5, rate);
     let before = server.figures();
     let mut outcome = if kill {

@@ -53,6 +53,13 @@ fn role(core: &str, args: &[&str]) -> (Child, String) {
     (child, line.trim().to_owned())
 }
 
+/// Keeps a process, or one thread, to these cores.
+pub(crate) fn pin(id: u32, cores: &str, all_threads: bool) {
+    let what = if all_threads { "-acp" } else { "-cp" };
+    let done = Command::new("taskset").args([what, cores, &id.to_string()]).stdout(Stdio::null()).status();
+    assert!(done.is_ok_and(|s| s.success()), "taskset, of util-linux, is needed");
+}
+
 /// A running server.
 pub(crate) struct Server {
     child: Child,
@@ -66,18 +73,33 @@ impl Server {
         Server { child, address: line.parse().expect("the server's address") }
     }
 
-    /// CPU seconds by thread.
+    /// Lets the crate's own threads use both cores.
+    pub(crate) fn spread(&self) {
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap().flatten() {
+            if std::fs::read_to_string(task.path().join("comm")).is_ok_and(|n| n.starts_with("sightline")) {
+                pin(task.file_name().to_string_lossy().parse().unwrap(), "0,1", false);
+            }
+        }
+    }
+
+    /// CPU seconds by thread, and how often a thread was exchanged for another.
     pub(crate) fn figures(&self) -> Figures {
         let mut cpu: BTreeMap<String, f64> = BTreeMap::new();
+        let mut switches = 0.0;
         for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap().flatten() {
             let read = |file: &str| std::fs::read_to_string(task.path().join(file)).unwrap_or_default();
             // Nanoseconds on a processor come first.
             let ns: f64 = read("schedstat").split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0.0);
+            switches += read("status")
+                .lines()
+                .filter(|l| l.contains("ctxt_switches"))
+                .filter_map(|l| l.split_whitespace().nth(1)?.parse::<f64>().ok())
+                .sum::<f64>();
             let name = read("comm").trim().to_owned();
             let name = if name.starts_with("sightline") { name } else { "serving".to_owned() };
             *cpu.entry(name).or_default() += ns / 1e9;
         }
-        Figures(cpu)
+        Figures { cpu, switches }
     }
 }
 
@@ -88,21 +110,26 @@ impl Drop for Server {
     }
 }
 
-/// CPU seconds by thread.
-pub(crate) struct Figures(BTreeMap<String, f64>);
+/// CPU seconds by thread, and switches from one thread to another.
+pub(crate) struct Figures {
+    cpu: BTreeMap<String, f64>,
+    switches: f64,
+}
 
 impl Figures {
     pub(crate) fn cpu(&self) -> f64 {
-        self.0.values().sum()
+        self.cpu.values().sum()
     }
 
-    /// Microseconds a request.
+    /// Microseconds a request by thread; switches a request.
     pub(crate) fn since(&self, before: &Figures, requests: usize) -> String {
         let mut out = String::new();
-        for (name, cpu) in &self.0 {
-            let us = (cpu - before.0.get(name).copied().unwrap_or(0.0)) * 1e6 / requests as f64;
+        for (name, cpu) in &self.cpu {
+            let us = (cpu - before.cpu.get(name).copied().unwrap_or(0.0)) * 1e6 / requests as f64;
             out.push_str(&format!(" {} {us:.1}", name.trim_start_matches("sightline-")));
         }
+        let switches = (self.switches - before.switches) / requests as f64;
+        out.push_str(&format!(", {switches:.1} switches"));
         out
     }
 }

@@ -1,40 +1,52 @@
-//! The bounded buffer between those who log and the thread that sends: striped, so that two threads seldom meet.
+//! The bounded buffer between those who make records or spans and the thread that sends them: striped, so that two threads
+//! seldom meet. What is put in is bytes, ready to be sent: nothing is allocated by one thread and freed by another.
 
 use crate::drops::{Drops, Lane, Reason};
 use parking_lot::Mutex;
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::Thread;
 
 const STRIPES: usize = 8;
-/// From this much on the shipper is woken before its time.
-const WAKE: usize = 128 << 10;
+/// Log records, from this many bytes on, wake the shipper before its time.
+const WAKE_BYTES: usize = 128 << 10;
+/// Spans, from this many on, wake theirs.
+const WAKE_SPANS: usize = 512;
 
-/// Larger buffers are not kept once they are empty.
-const SPARE: usize = 256 << 10;
+/// Of emptied buffers, so much is kept for the stripes to go on with.
+const SPARE: usize = 1 << 20;
 
-/// Lines with their newlines, and how many they are.
+/// Records one after the other, and how many they are.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) bytes: Vec<u8>,
-    pub(crate) lines: u64,
+    pub(crate) items: u64,
 }
 
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Stripe(Mutex<Batch>);
 
-/// Takes lines without ever blocking on I/O. What does not fit is counted and gone: the newest, since the oldest
+/// What the limit is a number of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Bytes,
+    Items,
+}
+
+/// Takes records without ever blocking on I/O. What does not fit is counted and gone: the newest, since the oldest
 /// tell how it began.
 #[derive(Debug)]
 pub(crate) struct Pipe {
+    lane: Lane,
+    unit: Unit,
     stripes: [Stripe; STRIPES],
     limit: usize,
-    /// Bytes taken and neither sent nor given up.
+    wake_at: usize,
+    /// Units taken and neither sent nor given up.
     queued: AtomicUsize,
-    taken: AtomicU64,
-    /// Emptied buffers for the stripes to go on with: growing anew costs the thread that logs.
+    /// Emptied buffers: growing anew costs the thread that logs.
     spares: Mutex<Vec<Vec<u8>>>,
     drops: Arc<Drops>,
     shipper: Mutex<Option<Thread>>,
@@ -46,26 +58,37 @@ thread_local! {
 static NEXT_STRIPE: AtomicUsize = AtomicUsize::new(0);
 
 impl Pipe {
-    pub(crate) fn new(limit: usize, drops: Arc<Drops>) -> Self {
+    /// For lines of log records, at most `limit` bytes of them.
+    pub(crate) fn of_records(limit: usize, drops: Arc<Drops>) -> Self {
+        Pipe::new(Lane::Logs, Unit::Bytes, limit, WAKE_BYTES, drops)
+    }
+
+    /// For spans, at most `limit` of them.
+    pub(crate) fn of_spans(limit: usize, drops: Arc<Drops>) -> Self {
+        Pipe::new(Lane::Spans, Unit::Items, limit, WAKE_SPANS, drops)
+    }
+
+    fn new(lane: Lane, unit: Unit, limit: usize, wake_at: usize, drops: Arc<Drops>) -> Self {
         Pipe {
+            lane,
+            unit,
             stripes: Default::default(),
             limit,
+            wake_at,
             queued: AtomicUsize::new(0),
-            taken: AtomicU64::new(0),
             spares: Mutex::default(),
             drops,
             shipper: Mutex::default(),
         }
     }
 
-    /// Takes one line; it must end with a newline.
-    pub(crate) fn push(&self, line: &[u8]) {
-        let before = self.queued.fetch_add(line.len(), Ordering::Relaxed);
-        if before + line.len() > self.limit {
-            self.queued.fetch_sub(line.len(), Ordering::Relaxed);
-            self.drops.add(Lane::Logs, Reason::BufferFull, 1);
-            return;
-        }
+    /// Takes one record: a line with its newline, or a span.
+    pub(crate) fn push(&self, record: &[u8]) {
+        let weight = match self.unit {
+            Unit::Bytes => record.len(),
+            Unit::Items => 1,
+        };
+        let Some(before) = self.admit(weight) else { return };
         let at = STRIPE.try_with(|s| {
             if s.get() == usize::MAX {
                 s.set(NEXT_STRIPE.fetch_add(1, Ordering::Relaxed) % STRIPES);
@@ -74,12 +97,23 @@ impl Pipe {
         });
         {
             let mut batch = self.stripes[at.unwrap_or(0)].0.lock();
-            batch.bytes.extend_from_slice(line);
-            batch.lines += 1;
+            batch.bytes.extend_from_slice(record);
+            batch.items += 1;
         }
-        if before < WAKE && before + line.len() >= WAKE {
+        if before < self.wake_at && before + weight >= self.wake_at {
             self.wake();
         }
+    }
+
+    /// Takes one record of this weight into the account: the weight before. `None` when there is no room, which is counted.
+    pub(crate) fn admit(&self, weight: usize) -> Option<usize> {
+        let before = self.queued.fetch_add(weight, Ordering::Relaxed);
+        if before + weight > self.limit {
+            self.queued.fetch_sub(weight, Ordering::Relaxed);
+            self.drops.add(self.lane, Reason::BufferFull, 1);
+            return None;
+        }
+        Some(before)
     }
 
     /// Wakes the shipper.
@@ -97,13 +131,12 @@ impl Pipe {
     pub(crate) fn take(&self, mut to: impl FnMut(Batch)) {
         for stripe in &self.stripes {
             let mut held = stripe.0.lock();
-            if held.lines == 0 {
+            if held.items == 0 {
                 continue;
             }
-            let spare = Batch { bytes: self.spares.lock().pop().unwrap_or_default(), lines: 0 };
+            let spare = Batch { bytes: self.spares.lock().pop().unwrap_or_default(), items: 0 };
             let batch = std::mem::replace(&mut *held, spare);
             drop(held);
-            self.taken.fetch_add(batch.lines, Ordering::Relaxed);
             to(batch);
         }
     }
@@ -111,27 +144,25 @@ impl Pipe {
     /// The batch was dealt with; its memory may be used again.
     pub(crate) fn recycle(&self, batch: Batch) {
         let mut bytes = batch.bytes;
-        if bytes.capacity() > SPARE {
-            return;
-        }
         bytes.clear();
         let mut spares = self.spares.lock();
-        if spares.len() < STRIPES {
+        let kept: usize = spares.iter().map(Vec::capacity).sum();
+        if spares.len() < STRIPES && kept + bytes.capacity() <= SPARE {
             spares.push(bytes);
         }
     }
 
-    /// These bytes have left, or were given up: there is room again.
-    pub(crate) fn settle(&self, bytes: usize) {
-        self.queued.fetch_sub(bytes, Ordering::Relaxed);
+    /// So much has left, or was given up: there is room again.
+    pub(crate) fn settle(&self, weight: usize) {
+        self.queued.fetch_sub(weight, Ordering::Relaxed);
     }
 
-    /// These bytes are to be sent again.
-    pub(crate) fn unsettle(&self, bytes: usize) {
-        self.queued.fetch_add(bytes, Ordering::Relaxed);
+    /// So much is to be sent again.
+    pub(crate) fn unsettle(&self, weight: usize) {
+        self.queued.fetch_add(weight, Ordering::Relaxed);
     }
 
-    /// Bytes taken and neither sent nor given up.
+    /// Units taken and neither sent nor given up.
     #[cfg(test)]
     pub(crate) fn queued(&self) -> usize {
         self.queued.load(Ordering::Relaxed)
@@ -148,7 +179,7 @@ mod tests {
 
     #[test]
     fn the_buffer_is_bounded_and_loses_the_newest() {
-        let pipe = Pipe::new(100, Arc::default());
+        let pipe = Pipe::of_records(100, Arc::default());
         for i in 0..20 {
             pipe.push(format!("line {i:03}\n").as_bytes());
         }
@@ -166,7 +197,7 @@ mod tests {
     #[test]
     fn an_hour_without_a_collector_keeps_memory_in_bounds() {
         let limit = 1 << 20;
-        let pipe = Pipe::new(limit, Arc::default());
+        let pipe = Pipe::of_records(limit, Arc::default());
         let line = format!("{}\n", "x".repeat(999));
         let lines = 3_600 * 50;
         for _ in 0..lines {
@@ -175,7 +206,7 @@ mod tests {
         let (mut held, mut kept) = (0, 0);
         pipe.take(|b| {
             held += b.bytes.capacity();
-            kept += b.lines;
+            kept += b.items;
         });
         assert!(held <= 2 * limit, "{held} bytes held");
         assert_eq!(kept + pipe.drops().total(Lane::Logs), lines);
