@@ -80,7 +80,7 @@ impl Call {
 
 /// The address with secrets blanked and without a password.
 fn full(uri: &Uri) -> String {
-    let mut out = String::new();
+    let mut out = String::with_capacity(128);
     if let Some(scheme) = uri.scheme_str() {
         out.push_str(scheme);
         out.push_str("://");

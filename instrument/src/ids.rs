@@ -42,9 +42,14 @@ impl RequestId {
         RequestId { len: 36, text }
     }
 
+    /// ASCII that needs no escaping anywhere.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.text[..usize::from(self.len)]
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         // Only ASCII is ever put in.
-        std::str::from_utf8(&self.text[..usize::from(self.len)]).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 }
 

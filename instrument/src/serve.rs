@@ -1,10 +1,21 @@
 //! The whole integration in one line: `serve` owns the service's life from the environment to the last flush.
 
+use crate::http::layer::{InstrumentFuture, InstrumentLayer, Instrumented};
 use crate::instrument::{Builder, Instrument};
-use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use axum::routing::future::RouteFuture;
+use axum::{Router, ServiceExt};
+use pin_project_lite::pin_project;
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use tokio::net::TcpListener;
+use tower_layer::Layer;
+use tower_service::Service;
 
 /// Serves `router` as the service of this name, fully instrumented, until the process is told to end (SIGTERM or SIGINT).
 /// Then it finishes the requests under way and sends what waits, each within [`Settings::shutdown`](crate::Settings).
@@ -51,11 +62,10 @@ impl Instrument {
     ) -> io::Result<()> {
         self.note_runtime();
         self.health().keep_checking();
-        self.register_routes(patterns(&router).iter().map(String::as_str));
         if let Ok(address) = listener.local_addr() {
             self.note("info", &format!("serving at {address}"));
         }
-        let app = router.layer(self.layer()).into_make_service_with_connect_info::<SocketAddr>();
+        let app = self.around(router).into_make_service_with_connect_info::<SocketAddr>();
         let (draining, drained) = tokio::sync::oneshot::channel();
         let health = self.health().clone();
         let server = axum::serve(listener, app).with_graceful_shutdown(async move {
@@ -87,6 +97,61 @@ impl Instrument {
     }
 }
 
+impl Instrument {
+    /// The router, instrumented. The layer stands outside where it can: within, axum makes a copy of the route, of the layer and of
+    /// their futures for each request, which costs more than the layer itself.
+    fn around(&self, router: Router) -> Around {
+        let patterns = patterns(&router);
+        match InstrumentLayer::outside(self, &patterns) {
+            Some(layer) if !patterns.is_empty() => Around::Outside(layer.layer(router)),
+            _ => Around::Within(router.layer(self.layer())),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Around {
+    Outside(Instrumented<Router>),
+    Within(Router),
+}
+
+impl Service<Request> for Around {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = AroundFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // A router is always ready.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> AroundFuture {
+        match self {
+            Around::Outside(service) => AroundFuture::Outside { future: service.call(request) },
+            Around::Within(router) => AroundFuture::Within { future: router.call(request) },
+        }
+    }
+}
+
+pin_project! {
+    #[project = AroundProjection]
+    enum AroundFuture {
+        Outside { #[pin] future: InstrumentFuture<RouteFuture<Infallible>> },
+        Within { #[pin] future: RouteFuture<Infallible> },
+    }
+}
+
+impl Future for AroundFuture {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            AroundProjection::Outside { future } => future.poll(cx).map_ok(|r| r.map(Body::new)),
+            AroundProjection::Within { future } => future.poll(cx),
+        }
+    }
+}
+
 /// Ready when the process is told to end.
 async fn ended() {
     let interrupt = async {
@@ -112,7 +177,7 @@ async fn ended() {
 }
 
 /// The route patterns of a router. axum tells them only to whoever debugs, so they are read from there; should that text
-/// change, outcomes are registered with a route's first request instead of at the start.
+/// change, the layer goes into the router, and outcomes are registered with a route's first request instead of at the start.
 fn patterns(router: &Router) -> Vec<String> {
     let text = format!("{router:?}");
     let mut patterns = Vec::new();
@@ -144,5 +209,55 @@ mod tests {
             .nest("/api", Router::new().route("/list", get(|| async {})))
             .fallback(|| async {});
         assert_eq!(patterns(&router), ["/", "/api/list", "/helloworld", "/users/{id}"]);
+    }
+
+    /// Whichever way the layer goes, a request has the same name.
+    #[tokio::test]
+    async fn outside_of_the_router_routes_are_told_apart_as_within() {
+        let nested: Router = Router::new().route("/deep/{id}", get(|| async {}));
+        let router = || {
+            Router::new()
+                .route("/", get(|| async {}))
+                .route("/users/{id}", get(|| async {}).delete(|| async {}))
+                .route("/users/me", get(|| async {}))
+                .route("/files/{*path}", get(|| async {}))
+                .nest("/api", Router::new().route("/list", get(|| async {})))
+                .nest_service("/apart", nested.clone())
+                .fallback(|| async {})
+        };
+        let requests = [
+            ("GET", "/"),
+            ("GET", "/users/7"),
+            ("DELETE", "/users/7%2F8?x=1"),
+            ("GET", "/users/me"),
+            ("POST", "/users/me"),
+            ("GET", "/users/"),
+            ("GET", "/files/a/b"),
+            ("GET", "/api/list"),
+            ("GET", "/api/nothing"),
+            ("GET", "/apart/deep/7"),
+            ("GET", "/wp-login.php"),
+            ("OPTIONS", "*"),
+        ];
+        let mut seen = Vec::new();
+        for outside in [true, false] {
+            let capture = crate::testing::Capture::new("svc");
+            let instrument = capture.service();
+            let mut service = match instrument.around(router()) {
+                Around::Outside(service) if outside => Around::Outside(service),
+                Around::Outside(_) => Around::Within(router().layer(instrument.layer())),
+                Around::Within(_) => panic!("the patterns are not known"),
+            };
+            for (method, uri) in requests {
+                let request = Request::builder().method(method).uri(uri).body(Body::empty()).unwrap();
+                capture.run(service.call(request)).await.unwrap();
+            }
+            let spans = capture.spans().into_iter();
+            seen.push(spans.map(|s| (s.name, s.attributes["segment"].clone())).collect::<Vec<_>>());
+        }
+        assert_eq!(seen[0], seen[1]);
+        assert_eq!(seen[0].len(), requests.len());
+        assert!(seen[0].contains(&("GET /users/{id}".to_owned(), "users_id".to_owned())), "{seen:?}");
+        assert!(seen[0].contains(&("GET".to_owned(), "unmatched".to_owned())), "{seen:?}");
     }
 }

@@ -32,14 +32,34 @@ const REQUEST_ID: HeaderName = HeaderName::from_static(wire::header::REQUEST_ID)
 /// Under axum, give it to `Router::layer`: outside of the router the pattern of the route is not known. For other
 /// services name the paths with [`InstrumentLayer::paths`].
 #[derive(Debug, Clone)]
-pub struct InstrumentLayer {
+pub struct InstrumentLayer(Arc<Shared>);
+
+/// One allocation: the service is cloned for each request.
+#[derive(Debug, Clone)]
+struct Shared {
     instrument: Instrument,
-    paths: Arc<FastMap<String, Route>>,
+    paths: FastMap<String, Route>,
+    patterns: Arc<matchit::Router<Route>>,
 }
 
 impl InstrumentLayer {
     pub(crate) fn new(instrument: Instrument) -> Self {
-        InstrumentLayer { instrument, paths: Arc::default() }
+        InstrumentLayer(Arc::new(Shared { instrument, paths: FastMap::default(), patterns: Arc::default() }))
+    }
+
+    /// Knows these patterns of axum's router, so that it may stand outside of it. `None` when it cannot tell them apart as
+    /// axum does.
+    pub(crate) fn outside(instrument: &Instrument, patterns: &[String]) -> Option<Self> {
+        let (mut paths, mut with_names) = (FastMap::default(), matchit::Router::new());
+        for pattern in patterns {
+            let route = instrument.0.metrics.route(pattern);
+            with_names.insert(pattern, route.clone()).ok()?;
+            if !pattern.contains(['{', '}']) {
+                paths.insert(pattern.clone(), route);
+            }
+        }
+        let patterns = Arc::new(with_names);
+        Some(InstrumentLayer(Arc::new(Shared { instrument: instrument.clone(), paths, patterns })))
     }
 
     /// Paths that are routes by themselves, for services without axum's router: those of a gRPC service, say. Any
@@ -53,8 +73,9 @@ impl InstrumentLayer {
     /// assert_eq!(capture.counter("handlers.kittens_v1_Kittens_Find.failed"), Some(0));
     /// ```
     pub fn paths<'a>(mut self, paths: impl IntoIterator<Item = &'a str>) -> Self {
-        let known = paths.into_iter().map(|p| (p.to_owned(), self.instrument.0.metrics.route(p)));
-        self.paths = Arc::new(known.collect());
+        let shared = Arc::make_mut(&mut self.0);
+        let route = |p: &str| shared.instrument.0.metrics.route(p);
+        shared.paths = paths.into_iter().map(|p| (p.to_owned(), route(p))).collect();
         self
     }
 }
@@ -88,7 +109,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let instrument = &self.layer.instrument;
+        let instrument = &self.layer.0.instrument;
         if let Some(base) = instrument.settings().health_path.as_deref()
             && let Some(probe) = Probe::of(request.uri().path(), base)
         {
@@ -118,14 +139,15 @@ where
 
 impl InstrumentLayer {
     fn begin<B>(&self, request: &mut Request<B>) -> (Active, HeaderValue) {
-        let instrument = &self.instrument;
+        let Shared { instrument, paths, patterns } = &*self.0;
         let settings = instrument.settings();
         let headers = request.headers();
         let heads = Heads::of(headers);
         let given = heads.request_id.and_then(|v| Some((RequestId::accept(v.as_bytes())?, v.clone())));
         let (request_id, id_header) = given.unwrap_or_else(|| {
             let id = instrument.0.id_source.request_id();
-            let header = HeaderValue::from_str(id.as_str()).unwrap_or(HeaderValue::from_static("invalid"));
+            let header =
+                HeaderValue::from_bytes(id.as_bytes()).unwrap_or(HeaderValue::from_static("invalid"));
             (id, header)
         });
         let parent = propagation::extract(&heads);
@@ -134,7 +156,10 @@ impl InstrumentLayer {
         let ids = SpanIds { trace_id, span_id: instrument.0.id_source.span_id(), sampled };
         let route = match request.extensions().get::<MatchedPath>() {
             Some(matched) => Some(instrument.0.metrics.route(matched.as_str())),
-            None => self.paths.get(request.uri().path()).cloned(),
+            None => {
+                let path = request.uri().path();
+                paths.get(path).or_else(|| patterns.at(path).ok().map(|m| m.value)).cloned()
+            }
         };
         let (handler, pattern) = match route {
             Some(route) => (route.cells, Some(route.pattern)),

@@ -40,8 +40,8 @@ pub(crate) fn begin(out: &mut Vec<u8>, unix_ns: u64, level: &str, kind: &str, id
 
 /// The ids of the trace.
 pub(crate) fn trace(out: &mut Vec<u8>, ids: SpanIds) {
-    json::fast!(out, field::TRACE_ID, plain &hex32(ids.trace_id));
-    json::fast!(out, field::SPAN_ID, plain &hex16(ids.span_id));
+    json::fast!(out, field::TRACE_ID, plain & hex32(ids.trace_id));
+    json::fast!(out, field::SPAN_ID, plain & hex16(ids.span_id));
 }
 
 /// What joins a record to its request.

@@ -1,8 +1,8 @@
 //! The thread's work that sends log lines: TCP with reconnect, UDP, or standard output.
 
-use crate::pipe::{Batch, Pipe};
 use crate::drops::{Lane, Reason};
 use crate::kernel;
+use crate::pipe::{Batch, Pipe};
 use crate::settings::LogTarget;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};

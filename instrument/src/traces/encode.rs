@@ -29,7 +29,7 @@ impl Encoder {
     pub(crate) fn new(settings: &Settings) -> Self {
         let (mut attributes, mut of, mut scope, mut names) = Default::default();
         for (key, value) in resource(settings) {
-            text(&mut attributes, 1, key, value);
+            text(&mut attributes, 1, key, value.as_bytes());
         }
         bytes(&mut of, 1, &attributes);
         bytes(&mut names, 1, SCOPE.as_bytes());

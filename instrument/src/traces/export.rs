@@ -284,7 +284,8 @@ mod tests {
     #[test]
     fn batches_end_between_spans() {
         let queue = Arc::new(Queue::new(10_000, true, Arc::default()));
-        let mut exporter = Exporter::new(&Settings::new("svc"), "http://127.0.0.1:1/", queue.clone()).unwrap();
+        let mut exporter =
+            Exporter::new(&Settings::new("svc"), "http://127.0.0.1:1/", queue.clone()).unwrap();
         // Of two lengths, the longer with a length of two bytes.
         let long = [&[0x12, 0x82, 0x01, 0x2a, 0x7f][..], &[b'x'; 127], &[0x30][..]].concat();
         let long = &long[..3 + 130];

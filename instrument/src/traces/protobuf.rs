@@ -40,9 +40,9 @@ pub(crate) fn fixed32(out: &mut Vec<u8>, field: u64, value: u32) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
-/// OpenTelemetry's `KeyValue` with a text, as a field below 16.
+/// OpenTelemetry's `KeyValue` with a text (of UTF-8), as a field below 16.
 #[inline(always)]
-pub(crate) fn text(out: &mut Vec<u8>, field: u8, key: &str, value: &str) {
+pub(crate) fn text(out: &mut Vec<u8>, field: u8, key: &str, value: &[u8]) {
     let (k, v) = (key.len(), value.len());
     // Nearly all are short: each length is one byte then.
     if k + v < 120 {
@@ -50,22 +50,41 @@ pub(crate) fn text(out: &mut Vec<u8>, field: u8, key: &str, value: &str) {
         out.extend_from_slice(&head);
         out.extend_from_slice(key.as_bytes());
         out.extend_from_slice(&[2 << 3 | BYTES as u8, v as u8 + 2, 1 << 3 | BYTES as u8, v as u8]);
-        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(value);
     } else {
         long_text(out, field, key, value);
     }
 }
 
 #[cold]
-fn long_text(out: &mut Vec<u8>, field: u8, key: &str, value: &str) {
+fn long_text(out: &mut Vec<u8>, field: u8, key: &str, value: &[u8]) {
     let any = 1 + varint_len(value.len() as u64) + value.len();
     pair_head(out, field, key, any);
-    bytes(out, 1, value.as_bytes());
+    bytes(out, 1, value);
 }
 
 /// `KeyValue` with a whole number.
-#[inline]
+#[inline(always)]
 pub(crate) fn int(out: &mut Vec<u8>, field: u8, key: &str, value: i64) {
+    let (k, v) = (key.len(), value as u64);
+    if k < 100 && v < 1 << 14 {
+        let long = usize::from(v > 127);
+        let head = [field << 3 | BYTES as u8, (k + 6 + long) as u8, 1 << 3 | BYTES as u8, k as u8];
+        out.extend_from_slice(&head);
+        out.extend_from_slice(key.as_bytes());
+        let value = [2 << 3 | BYTES as u8, 2 + long as u8, 3 << 3, v as u8 & 127, (v >> 7) as u8];
+        if long == 0 {
+            out.extend_from_slice(&value[..4]);
+        } else {
+            out.extend_from_slice(&[value[0], value[1], value[2], value[3] | 128, value[4]]);
+        }
+    } else {
+        any_int(out, field, key, value);
+    }
+}
+
+#[cold]
+fn any_int(out: &mut Vec<u8>, field: u8, key: &str, value: i64) {
     pair_head(out, field, key, 1 + varint_len(value as u64));
     number(out, 3, value as u64);
 }
@@ -160,9 +179,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pairs_of_any_length_are_read_as_they_were_written(key in "[a-z.]{1,200}", value in ".{0,200}", int in any::<i64>()) {
+        fn pairs_of_any_length_are_read_as_they_were_written(key in "[a-z.]{1,200}", value in ".{0,200}", int in prop_oneof![any::<i64>(), 0i64..20_000]) {
             let mut out = Vec::new();
-            text(&mut out, 9, &key, &value);
+            text(&mut out, 9, &key, value.as_bytes());
             super::int(&mut out, 9, &key, int);
             let all: Vec<_> = fields(&out).collect();
             let pair = |at: usize| match all[at] {

@@ -4,7 +4,7 @@
 //! Written there and then, out of what the request's thread has at hand, a span costs less than its parts would on their way
 //! to another thread, and keeps nothing of the request alive.
 
-use super::protobuf::{array, bytes, fixed32, fixed64, int, number, text, varint};
+use super::protobuf::{array, bytes, fixed32, fixed64, int, number, text, varint, varint_len};
 use crate::context::Request;
 use crate::ids::SpanIds;
 use crate::instrument::Instrument;
@@ -57,21 +57,31 @@ impl Attributes {
     /// None yet, and none allocated.
     pub(crate) const NONE: Attributes = Attributes(Vec::new());
 
-    pub(crate) fn text(&mut self, key: &'static str, value: &str) {
-        text(&mut self.0, ATTRIBUTES, key, json::cut(value, TEXT));
+    /// Where to write; room for a few of them is made at once.
+    fn room(&mut self) -> &mut Vec<u8> {
+        if self.0.capacity() == 0 {
+            self.0.reserve(256);
+        }
+        &mut self.0
     }
 
+    #[inline]
+    pub(crate) fn text(&mut self, key: &'static str, value: &str) {
+        text(self.room(), ATTRIBUTES, key, json::cut(value, TEXT).as_bytes());
+    }
+
+    #[inline]
     pub(crate) fn int(&mut self, key: &'static str, value: i64) {
-        int(&mut self.0, ATTRIBUTES, key, value);
+        int(self.room(), ATTRIBUTES, key, value);
     }
 }
 
 /// What each span of an operation says: written once.
 pub(crate) fn of_operation(service: &str, group: &str, segment: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(128);
-    text(&mut out, ATTRIBUTES, attribute::SERVICE, service);
-    text(&mut out, ATTRIBUTES, attribute::GROUP, group);
-    text(&mut out, ATTRIBUTES, attribute::SEGMENT, segment);
+    text(&mut out, ATTRIBUTES, attribute::SERVICE, service.as_bytes());
+    text(&mut out, ATTRIBUTES, attribute::GROUP, group.as_bytes());
+    text(&mut out, ATTRIBUTES, attribute::SEGMENT, segment.as_bytes());
     out
 }
 
@@ -83,10 +93,13 @@ impl Finished<'_> {
         record::with_buffer(|out| {
             out.extend_from_slice(&[0; HEAD]);
             self.write(out);
-            let mut head = Vec::from([2 << 3 | 2]);
-            varint(&mut head, (out.len() - HEAD) as u64);
-            let at = HEAD - head.len();
-            out[at..HEAD].copy_from_slice(&head);
+            let length = out.len() - HEAD;
+            let at = HEAD - 1 - varint_len(length as u64);
+            out[at] = 2 << 3 | 2;
+            for (n, byte) in out[at + 1..HEAD].iter_mut().enumerate() {
+                *byte = (length >> (7 * n)) as u8 & 127 | 128;
+            }
+            out[HEAD - 1] &= 127;
             instrument.0.spans.push(&out[at..]);
         });
     }
@@ -108,7 +121,7 @@ impl Finished<'_> {
         fixed64(out, 8, self.start_ns + self.duration_ns);
         out.extend_from_slice(&self.operation.span);
         if let Some(request) = self.request {
-            text(out, ATTRIBUTES, attribute::REQUEST_ID, request.id.as_str());
+            text(out, ATTRIBUTES, attribute::REQUEST_ID, request.id.as_bytes());
             if self.role == Role::Server {
                 self.server(out, request);
             }
@@ -146,28 +159,28 @@ impl Finished<'_> {
     fn server(&self, out: &mut Vec<u8>, request: &Request) {
         const A: u8 = ATTRIBUTES;
         let size = |v: u64| i64::try_from(v).unwrap_or(i64::MAX);
-        text(out, A, "http.request.method", request.method.as_str());
-        text(out, A, "url.path", json::cut(request.uri.path(), TEXT));
-        text(out, A, "url.scheme", request.uri.scheme_str().unwrap_or("http"));
+        text(out, A, "http.request.method", request.method.as_str().as_bytes());
+        text(out, A, "url.path", json::cut(request.uri.path(), TEXT).as_bytes());
+        text(out, A, "url.scheme", request.uri.scheme_str().unwrap_or("http").as_bytes());
         int(out, A, "http.response.status_code", i64::from(self.status));
         if let Some(route) = &request.route {
-            text(out, A, "http.route", route);
+            text(out, A, "http.route", route.as_bytes());
         }
         if let Some(query) = &request.query {
-            text(out, A, "url.query", query);
+            text(out, A, "url.query", query.as_bytes());
         }
         if let Some(host) = request.host.as_ref().and_then(|h| h.to_str().ok()) {
             let (name, port) = host_and_port(host);
-            text(out, A, "server.address", json::cut(name, AGENT));
+            text(out, A, "server.address", json::cut(name, AGENT).as_bytes());
             if let Some(port) = port {
                 int(out, A, "server.port", port.into());
             }
         }
         if let Some(version) = request.version {
-            text(out, A, "network.protocol.version", version);
+            text(out, A, "network.protocol.version", version.as_bytes());
         }
         if let Some(agent) = request.user_agent.as_ref().and_then(|a| a.to_str().ok()) {
-            text(out, A, "user_agent.original", json::cut(agent, AGENT));
+            text(out, A, "user_agent.original", json::cut(agent, AGENT).as_bytes());
         }
         if let Some(source) = request.source {
             let mut address = crate::context::Address::default();
@@ -179,9 +192,11 @@ impl Finished<'_> {
         int(out, A, "http.response.body.size", size(self.response_bytes));
         // What went wrong is told by a word where there is one, by the status where not.
         match self.error {
-            Some("panic") => text(out, A, "error.type", "panic"),
-            _ if self.status >= 500 => text(out, A, "error.type", itoa::Buffer::new().format(self.status)),
-            Some(_) => text(out, A, "error.type", "aborted"),
+            Some("panic") => text(out, A, "error.type", b"panic"),
+            _ if self.status >= 500 => {
+                text(out, A, "error.type", itoa::Buffer::new().format(self.status).as_bytes())
+            }
+            Some(_) => text(out, A, "error.type", b"aborted"),
             None => {}
         }
     }

@@ -45,7 +45,8 @@ fn main() {
         "{} connections; one run takes {seconds:?}; server on core 0, load on core 1",
         load::CONNECTIONS
     );
-    let compare = |rate, kill| compare(rounds, rate, kill, |with| run(&load, seconds, rate, with, kill, spread));
+    let compare =
+        |rate, kill| compare(rounds, rate, kill, |with| run(&load, seconds, rate, with, kill, spread));
     let full = compare(None, false);
     if flag("--saturation") {
         return;
