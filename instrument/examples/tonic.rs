@@ -17,6 +17,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 pub const FIND: &str = "/kittens.v1.Kittens/Find";
+pub const ALL: &str = "/kittens.v1.Kittens/All";
 
 async fn find(request: Request<String>) -> Result<Response<String>, Status> {
     let breed = request.into_inner();
@@ -27,6 +28,18 @@ async fn find(request: Request<String>) -> Result<Response<String>, Status> {
         _ => Err(Status::not_found("no such kitten")),
     }
 }
+
+/// Two kittens, and then what was asked for: gRPC tells the outcome after the last message.
+async fn all(request: Request<String>) -> Result<Response<Kittens>, Status> {
+    let end = match request.into_inner().as_str() {
+        "tabby" => None,
+        _ => Some(Err(Status::data_loss("the third kitten escaped"))),
+    };
+    let kittens = ["Felix", "Minka"].map(|k| Ok(k.to_owned())).into_iter().chain(end);
+    Ok(Response::new(futures_util::stream::iter(kittens.collect::<Vec<_>>())))
+}
+
+type Kittens = futures_util::stream::Iter<std::vec::IntoIter<Result<String, Status>>>;
 
 #[derive(Debug, Clone)]
 pub struct KittensServer;
@@ -46,11 +59,15 @@ impl Service<http::Request<Body>> for KittensServer {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         Box::pin(async move {
-            if request.uri().path() != FIND {
+            if ![FIND, ALL].contains(&request.uri().path()) {
                 return Ok(Status::unimplemented("no such method").into_http());
             }
             let codec = ProstCodec::<String, String>::default();
-            Ok(tonic::server::Grpc::new(codec).unary(tower::service_fn(find), request).await)
+            let mut grpc = tonic::server::Grpc::new(codec);
+            Ok(match request.uri().path() {
+                ALL => grpc.server_streaming(tower::service_fn(all), request).await,
+                _ => grpc.unary(tower::service_fn(find), request).await,
+            })
         })
     }
 }
@@ -61,7 +78,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = "127.0.0.1:50051".parse()?;
     let ended = tokio::signal::ctrl_c();
     // Methods are counted by name if they are named: a client cannot make up metrics.
-    let server = Server::builder().layer(instrument.layer().paths([FIND])).add_service(KittensServer);
+    let server = Server::builder().layer(instrument.layer().paths([FIND, ALL])).add_service(KittensServer);
     tokio::spawn(ask());
     server
         .serve_with_shutdown(address, async {

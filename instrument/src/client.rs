@@ -1,5 +1,6 @@
 //! Calls to other services: a client span, the metrics of the group `http`, and the ids passed on.
 
+use crate::client_body::ClientBody;
 use crate::current;
 use crate::http::redact;
 use crate::ids::SpanIds;
@@ -19,6 +20,12 @@ use tower_service::Service;
 
 /// The group of calls over HTTP.
 const GROUP: &str = "http";
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
+fn grpc_status(headers: &HeaderMap) -> Option<&str> {
+    headers.get(GRPC_STATUS).and_then(|v| v.to_str().ok())
+}
 
 /// A call under way.
 #[derive(Debug)]
@@ -54,10 +61,33 @@ impl Call {
         self.0.scope.clone()
     }
 
-    /// The answer's head came. A gRPC server that refuses says so in it; what it says at the end of a stream is not seen.
+    /// The answer's head came, and with it the outcome.
     pub(crate) fn answered(mut self, status: u16, headers: &HeaderMap) {
         self.0.attributes.int("http.response.status_code", i64::from(status));
-        let grpc = headers.get("grpc-status").and_then(|v| v.to_str().ok());
+        self.ended(status, grpc_status(headers));
+    }
+
+    /// [`Call::answered`]; the call itself where its outcome is still to come: gRPC tells it in the trailers.
+    pub(crate) fn headed(self, status: u16, headers: &HeaderMap) -> Option<Self> {
+        let kind = headers.get(http::header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let grpc = kind.is_some_and(|k| k.starts_with(b"application/grpc"));
+        if status == 200 && grpc && !headers.contains_key(GRPC_STATUS) {
+            return Some(self);
+        }
+        self.answered(status, headers);
+        None
+    }
+
+    /// The trailers came.
+    pub(crate) fn trailed(mut self, trailers: &HeaderMap) {
+        self.0.attributes.int("http.response.status_code", 200);
+        match grpc_status(trailers) {
+            Some(code) => self.ended(200, Some(code)),
+            None => self.failed(&"the answer ended without a gRPC status"),
+        }
+    }
+
+    fn ended(mut self, status: u16, grpc: Option<&str>) {
         if let Some(code) = grpc.and_then(|c| c.parse().ok()) {
             self.0.attributes.int("rpc.grpc.status_code", code);
         }
@@ -128,7 +158,8 @@ pub fn pass_on(headers: &mut HeaderMap) {
 }
 
 /// A tower layer for clients (hyper-util's, tonic's channel): each call is timed, counted as
-/// `service.http.<segment>.…`, a client span, and carries the ids.
+/// `service.http.<segment>.…`, a client span, and carries the ids. A call ends with the head of its answer; one of gRPC
+/// with its trailers, which tell how it went, or when its answer is given up.
 ///
 /// ```
 /// use tower_layer::Layer;
@@ -164,6 +195,19 @@ impl<S> Layer<S> for ClientLayer {
 }
 
 /// An instrumented client.
+///
+/// ```
+/// use sightline_instrument::ClientLayer;
+/// use tower::ServiceExt;
+/// use tower_layer::Layer;
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let answers = tower::service_fn(|_: http::Request<()>| async {
+///     Ok::<_, std::io::Error>(http::Response::new(axum::body::Body::from("Felix")))
+/// });
+/// let client: sightline_instrument::InstrumentedClient<_> = ClientLayer::new("kittens").layer(answers);
+/// assert_eq!(client.oneshot(http::Request::new(())).await.unwrap().status(), 200);
+/// # });
+/// ```
 #[derive(Debug, Clone)]
 pub struct InstrumentedClient<S> {
     inner: S,
@@ -175,7 +219,7 @@ where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
     S::Error: Display,
 {
-    type Response = S::Response;
+    type Response = Response<ClientBody<ResBody>>;
     type Error = S::Error;
     type Future = ClientFuture<S::Future>;
 
@@ -192,6 +236,21 @@ where
 
 pin_project! {
     /// A call on its way.
+    ///
+    /// ```
+    /// use sightline_instrument::ClientLayer;
+    /// use tower::ServiceExt;
+    /// use tower_layer::Layer;
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let answers = tower::service_fn(|_: http::Request<()>| async {
+    ///     Ok::<_, std::io::Error>(http::Response::new(axum::body::Body::from("Felix")))
+    /// });
+    /// use tower_service::Service;
+    /// let mut client = ClientLayer::new("kittens").layer(answers);
+    /// let call: sightline_instrument::ClientFuture<_> = client.call(http::Request::new(()));
+    /// assert_eq!(call.await.unwrap().status(), 200);
+    /// # });
+    /// ```
     pub struct ClientFuture<F> {
         #[pin]
         future: F,
@@ -203,21 +262,26 @@ impl<F, ResBody, E: Display> Future for ClientFuture<F>
 where
     F: Future<Output = Result<Response<ResBody>, E>>,
 {
-    type Output = F::Output;
+    type Output = Result<Response<ClientBody<ResBody>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let entered = this.call.as_ref().map(|call| current::enter(Some(call.scope())));
         let polled = this.future.poll(cx);
         drop(entered);
-        if let Poll::Ready(result) = &polled
-            && let Some(call) = this.call.take()
-        {
-            match result {
-                Ok(response) => call.answered(response.status().as_u16(), response.headers()),
-                Err(error) => call.failed(error),
+        let Poll::Ready(result) = polled else { return Poll::Pending };
+        let call = this.call.take();
+        Poll::Ready(match result {
+            Ok(response) => {
+                let open = call.and_then(|c| c.headed(response.status().as_u16(), response.headers()));
+                Ok(response.map(|body| ClientBody::new(body, open)))
             }
-        }
-        polled
+            Err(error) => {
+                if let Some(call) = call {
+                    call.failed(&error);
+                }
+                Err(error)
+            }
+        })
     }
 }

@@ -19,6 +19,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// An instrumented service. Cloning gives another handle to the same.
+///
+/// ```
+/// use sightline_instrument::testing::Capture;
+/// let capture = Capture::new("kittens");
+/// let service: &sightline_instrument::Instrument = capture.service();
+/// assert_eq!(service.settings().service, "kittens");
+/// ```
 #[derive(Debug, Clone)]
 pub struct Instrument(pub(crate) Arc<Inner>);
 
@@ -44,6 +51,11 @@ pub(crate) struct Inner {
 }
 
 /// Settings on their way to an [`Instrument`].
+///
+/// ```
+/// let builder: sightline_instrument::Builder = sightline_instrument::Instrument::builder("kittens");
+/// # let _ = builder;
+/// ```
 #[derive(Debug)]
 pub struct Builder {
     settings: Settings,
@@ -251,6 +263,14 @@ impl Builder {
     /// Makes it the process's service: starts the threads that send, sets the panic hook, the `tracing` subscriber, the
     /// `log` bridge and the `metrics` recorder. Where one of these is set already it is left alone, and a warning in
     /// the log says so. A second call returns a handle to the first service.
+    ///
+    /// ```
+    /// # // Nothing listens there, and nothing needs to.
+    /// use sightline_instrument::Instrument;
+    /// let service = Instrument::builder("kittens").settings(|s| s.console = false).install();
+    /// sightline_instrument::counter("cache", "kittens", "hit").increment(1);
+    /// service.shutdown(std::time::Duration::from_millis(100));
+    /// ```
     pub fn install(self) -> Instrument {
         let mut warnings = self.warnings;
         if let Some(first) = current::installed() {

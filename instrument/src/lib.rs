@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 
 mod client;
+mod client_body;
 mod clock;
 mod context;
 mod current;
@@ -36,6 +37,7 @@ pub mod wire;
 mod workers;
 
 pub use crate::client::{ClientFuture, ClientLayer, InstrumentedClient, pass_on};
+pub use crate::client_body::ClientBody;
 pub use crate::current::{annotate, request_id, trace_id};
 pub use crate::health::{Health, Status, Thresholds};
 pub use crate::http::body::InstrumentBody;

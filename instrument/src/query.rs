@@ -12,6 +12,12 @@ use std::future::Future;
 const STATEMENT: usize = 1_024;
 
 /// A query under way to its store; see [`query`].
+///
+/// ```
+/// let count: sightline_instrument::Query<'_> = sightline_instrument::query("sqlite", "count_kittens");
+/// let kittens = count.run_blocking(|| Ok::<_, std::io::Error>(3)).unwrap();
+/// assert_eq!(kittens, 3);
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "a query does nothing until it is run"]
 pub struct Query<'a> {
@@ -37,13 +43,18 @@ pub struct Query<'a> {
 /// # Ok::<_, rusqlite::Error>(())
 /// ```
 ///
-/// With sqlx, and whatever else gives a future:
+/// With sqlx, and whatever else gives a future; a stand-in for `sqlx::query_as(SQL).fetch_all(&pool)` here, since sqlx is none
+/// of this crate's dependencies:
 ///
-/// ```ignore
-/// let kittens = query("postgresql", "select_kittens")
-///     .statement(SQL)
-///     .run(sqlx::query_as(SQL).fetch_all(&pool))
-///     .await?;
+/// ```
+/// # async fn fetch_all(_: &str) -> Result<Vec<String>, std::io::Error> { Ok(vec!["Felix".to_owned()]) }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # const SQL: &str = "SELECT name FROM kittens";
+/// use sightline_instrument::query;
+/// let kittens = query("postgresql", "select_kittens").statement(SQL).run(fetch_all(SQL)).await?;
+/// # assert_eq!(kittens, ["Felix"]);
+/// # Ok::<_, std::io::Error>(())
+/// # }).unwrap();
 /// ```
 pub fn query<'a>(system: &'static str, segment: &'a str) -> Query<'a> {
     Query { system, segment, statement: None, namespace: None }

@@ -42,6 +42,13 @@ pub async fn serve(service: &str, listener: TcpListener, router: Router) -> io::
 impl Builder {
     /// [`serve`] with settings of one's own.
     ///
+    /// ```no_run
+    /// # async fn example(listener: tokio::net::TcpListener, app: axum::Router) -> std::io::Result<()> {
+    /// use sightline_instrument::Instrument;
+    /// Instrument::builder("kittens").version(env!("CARGO_PKG_VERSION")).serve(listener, app).await
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Those of accepting connections.
     pub async fn serve(self, listener: TcpListener, router: Router) -> io::Result<()> {
@@ -51,6 +58,19 @@ impl Builder {
 
 impl Instrument {
     /// [`serve`](crate::serve) until `ended` is ready, for those who have their own way of ending.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// use axum::{Router, routing::get};
+    /// use sightline_instrument::testing::Capture;
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    /// let app = Router::new().route("/list", get(|| async { "Felix" }));
+    /// let capture = Capture::new("kittens");
+    /// capture.service().serve(listener, app, async {}).await?;
+    /// assert_eq!(capture.counter("handlers.list.failed"), Some(0));
+    /// # Ok::<_, std::io::Error>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// Those of accepting connections.

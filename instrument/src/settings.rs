@@ -59,6 +59,12 @@ pub struct Sampler {
 }
 
 /// Everything that can be set. Start from [`Settings::new`] or [`Settings::from_env`].
+///
+/// ```
+/// use sightline_instrument::Settings;
+/// let settings = Settings::new("kittens");
+/// assert_eq!(settings.max_series, 10_000);
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Settings {

@@ -38,6 +38,13 @@ use tracing_subscriber::{Registry, layer::SubscriberExt};
 
 /// A service whose telemetry goes nowhere but here. Ids count up from 1, and the clock starts at 2026-01-02T03:04:05Z and
 /// moves by [`Capture::advance`] alone.
+///
+/// ```
+/// use sightline_instrument::testing::Capture;
+/// let capture = Capture::new("kittens");
+/// capture.call(|| tracing::info!("meow"));
+/// assert_eq!(capture.logs()[0]["message"], "meow");
+/// ```
 #[derive(Debug)]
 pub struct Capture {
     instrument: Instrument,
@@ -57,6 +64,14 @@ struct Seen {
 }
 
 /// A finished span.
+///
+/// ```
+/// use sightline_instrument::testing::{Capture, Span};
+/// let capture = Capture::new("kittens");
+/// capture.call(|| sightline_instrument::timed_blocking("sqlite", "count", || Ok::<_, std::fmt::Error>(3)).unwrap());
+/// let span: &Span = &capture.spans()[0];
+/// assert_eq!((span.name.as_str(), span.kind), ("sqlite count", "client"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Span {
@@ -78,11 +93,22 @@ pub struct Span {
 
 impl Capture {
     /// A service of this name with the default settings.
+    ///
+    /// ```
+    /// use sightline_instrument::testing::Capture;
+    /// assert_eq!(Capture::new("kittens").metrics(), Vec::<String>::new());
+    /// ```
     pub fn new(service: &str) -> Self {
         Capture::with(service, |_| {})
     }
 
     /// A service with settings of its own.
+    ///
+    /// ```
+    /// use sightline_instrument::testing::Capture;
+    /// let capture = Capture::with("kittens", |s| s.access_log = false);
+    /// assert!(!capture.service().settings().access_log);
+    /// ```
     pub fn with(service: &str, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings::new(service);
         settings.environment = "test".to_owned();
@@ -97,18 +123,41 @@ impl Capture {
     }
 
     /// The service: for its layer, its health, its settings.
+    ///
+    /// ```
+    /// use sightline_instrument::testing::Capture;
+    /// let layer = Capture::new("kittens").service().layer();
+    /// # let _ = layer;
+    /// ```
     pub fn service(&self) -> &Instrument {
         &self.instrument
     }
 
     /// Runs a future whose telemetry is captured. Tasks that it spawns are captured if they are spawned by
     /// [`crate::spawn`] and [`crate::spawn_blocking`], as far as they use this crate.
+    ///
+    /// ```
+    /// use sightline_instrument::{testing::Capture, timed};
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let capture = Capture::new("kittens");
+    /// let count = timed("mysql", "count", async { Ok::<_, std::fmt::Error>(3) });
+    /// assert_eq!(capture.run(count).await, Ok(3));
+    /// assert_eq!(capture.counter("mysql.count.success"), Some(1));
+    /// # });
+    /// ```
     pub async fn run<F: Future>(&self, future: F) -> F::Output {
         let mut future = std::pin::pin!(future);
         poll_fn(|cx| self.call(|| future.as_mut().poll(cx))).await
     }
 
     /// Runs a closure whose telemetry is captured.
+    ///
+    /// ```
+    /// use sightline_instrument::{counter, testing::Capture};
+    /// let capture = Capture::new("kittens");
+    /// capture.call(|| counter("cache", "kittens", "hit").increment(1));
+    /// assert_eq!(capture.counter("cache.kittens.hit"), Some(1));
+    /// ```
     pub fn call<R>(&self, work: impl FnOnce() -> R) -> R {
         let _entered = current::enter(Some(self.scope.clone()));
         tracing::dispatcher::with_default(&self.dispatch, || {
@@ -117,11 +166,27 @@ impl Capture {
     }
 
     /// Moves the clock on.
+    ///
+    /// ```
+    /// use sightline_instrument::{testing::Capture, timed_blocking};
+    /// use std::time::Duration;
+    /// let capture = Capture::new("kittens");
+    /// let slow = || { capture.advance(Duration::from_millis(2)); Ok::<_, std::fmt::Error>(()) };
+    /// capture.call(|| timed_blocking("sqlite", "select", slow)).unwrap();
+    /// assert_eq!(capture.timings("sqlite.select.timing"), [2.0]);
+    /// ```
     pub fn advance(&self, by: Duration) {
         self.instrument.0.clock.advance(by);
     }
 
     /// All StatsD lines so far, sorted; a line is rendered each time this or another method looks.
+    ///
+    /// ```
+    /// use sightline_instrument::{counter, testing::Capture};
+    /// let capture = Capture::new("kittens");
+    /// capture.call(|| counter("cache", "kittens", "hit").increment(1));
+    /// assert!(capture.metrics()[0].starts_with("kittens.cache.kittens.hit:1|c"));
+    /// ```
     pub fn metrics(&self) -> Vec<String> {
         let seen = self.look();
         let mut lines = seen.lines.clone();
@@ -131,31 +196,72 @@ impl Capture {
 
     /// The sum of a counter over all tags; `name` without the service: `handlers.list.success`. `None` if it was never
     /// named.
+    ///
+    /// ```
+    /// use sightline_instrument::testing::Capture;
+    /// assert_eq!(Capture::new("kittens").counter("cache.kittens.hit"), None, "never named");
+    /// ```
     pub fn counter(&self, name: &str) -> Option<u64> {
         self.look().counters.get(name).copied()
     }
 
     /// The last value of a gauge.
+    ///
+    /// ```
+    /// use sightline_instrument::{gauge, testing::Capture};
+    /// let capture = Capture::new("kittens");
+    /// capture.call(|| gauge("queue", "orders", "depth").set(3.0));
+    /// assert_eq!(capture.gauge("queue.orders.depth"), Some(3.0));
+    /// ```
     pub fn gauge(&self, name: &str) -> Option<f64> {
         self.look().gauges.get(name).copied()
     }
 
     /// All values of a timer or histogram; timers in milliseconds.
+    ///
+    /// ```
+    /// use sightline_instrument::{testing::Capture, timer};
+    /// let capture = Capture::new("kittens");
+    /// capture.call(|| timer("sqlite", "select").record(std::time::Duration::from_micros(750)));
+    /// assert_eq!(capture.timings("sqlite.select.timing"), [0.75]);
+    /// ```
     pub fn timings(&self, name: &str) -> Vec<f64> {
         self.look().timings.get(name).cloned().unwrap_or_default()
     }
 
     /// All log records, in the order of their writing as far as one thread is concerned; panic reports included.
+    ///
+    /// ```
+    /// use sightline_instrument::testing::Capture;
+    /// let capture = Capture::new("kittens");
+    /// capture.call(|| tracing::warn!(breed = "tabby", "it scratched"));
+    /// assert_eq!(capture.logs()[0]["labels.breed"], "tabby");
+    /// ```
     pub fn logs(&self) -> Vec<serde_json::Value> {
         self.look().logs.clone()
     }
 
     /// All finished spans.
+    ///
+    /// ```
+    /// use sightline_instrument::{query, testing::Capture};
+    /// let capture = Capture::new("kittens");
+    /// capture.call(|| query("sqlite", "count").run_blocking(|| Err::<(), _>("locked"))).unwrap_err();
+    /// assert_eq!(capture.spans()[0].error.as_deref(), Some("locked"));
+    /// ```
     pub fn spans(&self) -> Vec<Span> {
         self.look().spans.clone()
     }
 
     /// Forgets what waits in the buffers without reading it: for benchmarks.
+    ///
+    /// ```
+    /// use sightline_instrument::testing::Capture;
+    /// let capture = Capture::new("kittens");
+    /// capture.call(|| tracing::info!("meow"));
+    /// capture.empty();
+    /// assert!(capture.logs().is_empty());
+    /// ```
     pub fn empty(&self) {
         let (logs, spans) = (&self.instrument.0.logs, &self.instrument.0.spans.ours);
         logs.take(|batch| {

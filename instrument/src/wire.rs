@@ -218,6 +218,12 @@ pub fn part(text: &str) -> String {
 }
 
 /// A dotted name of the convention, taken apart.
+///
+/// ```
+/// use sightline_instrument::wire::Name;
+/// let name = Name::parse("kittens.handlers.list.success", |_| false).unwrap();
+/// assert_eq!((name.service, name.segment, name.outcome), ("kittens", "list", "success"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Name<'a> {
     /// Only in the long form.

@@ -31,6 +31,8 @@ pub(crate) struct Workers {
 #[derive(Debug, Default)]
 struct Stop {
     asked: AtomicBool,
+    /// Panics are still being turned into records.
+    reporting: AtomicBool,
     deadline: parking_lot::Mutex<Option<Instant>>,
 }
 
@@ -54,11 +56,11 @@ impl Workers {
         let i = instrument.clone();
         workers.spawn("sightline-metrics", &done, warnings, move |stop| flush_metrics(&i, stop));
         let i = instrument.clone();
+        workers.stop.reporting.store(true, Ordering::Release);
         workers.spawn("sightline-panics", &done, warnings, move |stop| {
-            while !stop.asked() {
-                panics::write_next(&i, Some(Duration::from_millis(250)));
-            }
-            while panics::write_next(&i, None) {}
+            panics::write_all(&i, || stop.asked());
+            stop.reporting.store(false, Ordering::Release);
+            i.0.logs.wake();
         });
         #[cfg(feature = "otlp")]
         workers.start_spans(instrument, &done, warnings);
@@ -95,7 +97,12 @@ impl Workers {
         });
         match started {
             Ok(handle) => self.threads.push(handle.thread().clone()),
-            Err(error) => warnings.push(format!("the thread {name} cannot be started: {error}")),
+            Err(error) => {
+                if name == "sightline-panics" {
+                    self.stop.reporting.store(false, Ordering::Release);
+                }
+                warnings.push(format!("the thread {name} cannot be started: {error}"));
+            }
         }
     }
 
@@ -162,7 +169,8 @@ fn ship_logs(instrument: &Instrument, stop: &Stop) {
         let now = Instant::now();
         let empty = shipper.ship(now);
         if stopping {
-            if empty || stop.late() {
+            // Finding the names of a stack takes a while; the record of the panic is the one that matters most.
+            if (empty && !stop.reporting.load(Ordering::Acquire)) || stop.late() {
                 tell_drops(instrument);
                 // One more round for that, and for what the other threads say last.
                 thread::park_timeout(Duration::from_millis(50));

@@ -99,6 +99,13 @@ impl fmt::Debug for Check {
 }
 
 /// The checks and the load of a service.
+///
+/// ```
+/// use sightline_instrument::testing::Capture;
+/// let capture = Capture::new("kittens");
+/// let health: &sightline_instrument::Health = capture.service().health();
+/// health.check("sqlite", || async { Ok(()) });
+/// ```
 #[derive(Debug, Default, Clone)]
 pub struct Health {
     checks: Arc<Mutex<Vec<Arc<Check>>>>,

@@ -12,6 +12,23 @@ use std::task::{Context, Poll};
 
 pin_project! {
     /// The body of an instrumented answer.
+    ///
+    /// ```
+    /// use sightline_instrument::testing::Capture;
+    /// use tower::ServiceExt;
+    /// use tower_layer::Layer;
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let capture = Capture::new("kittens");
+    /// let answers = tower::service_fn(|_: http::Request<()>| async {
+    ///     Ok::<_, std::io::Error>(http::Response::new(axum::body::Body::from("Felix")))
+    /// });
+    /// let service = capture.service().layer().layer(answers);
+    /// let body: sightline_instrument::InstrumentBody<_> =
+    ///     service.oneshot(http::Request::new(())).await.unwrap().into_body();
+    /// assert_eq!(axum::body::to_bytes(axum::body::Body::new(body), 100).await.unwrap(), "Felix");
+    /// assert_eq!(capture.logs().len(), 1, "the record is there when the body has ended");
+    /// # });
+    /// ```
     pub struct InstrumentBody<B> {
         #[pin]
         inner: Kind<B>,

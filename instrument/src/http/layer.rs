@@ -31,6 +31,21 @@ const REQUEST_ID: HeaderName = HeaderName::from_static(wire::header::REQUEST_ID)
 ///
 /// Under axum, give it to `Router::layer`: outside of the router the pattern of the route is not known. For other
 /// services name the paths with [`InstrumentLayer::paths`].
+///
+/// ```
+/// use sightline_instrument::testing::Capture;
+/// use tower::ServiceExt;
+/// use tower_layer::Layer;
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let capture = Capture::new("kittens");
+/// let answers = tower::service_fn(|_: http::Request<()>| async {
+///     Ok::<_, std::io::Error>(http::Response::new(axum::body::Body::from("Felix")))
+/// });
+/// let layer: sightline_instrument::InstrumentLayer = capture.service().layer();
+/// let answer = layer.layer(answers).oneshot(http::Request::new(())).await.unwrap();
+/// assert!(answer.headers().contains_key("x-request-id"));
+/// # });
+/// ```
 #[derive(Debug, Clone)]
 pub struct InstrumentLayer(Arc<Shared>);
 
@@ -89,6 +104,20 @@ impl<S> Layer<S> for InstrumentLayer {
 }
 
 /// An instrumented service.
+///
+/// ```
+/// use sightline_instrument::testing::Capture;
+/// use tower::ServiceExt;
+/// use tower_layer::Layer;
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let capture = Capture::new("kittens");
+/// let answers = tower::service_fn(|_: http::Request<()>| async {
+///     Ok::<_, std::io::Error>(http::Response::new(axum::body::Body::from("Felix")))
+/// });
+/// let service: sightline_instrument::Instrumented<_> = capture.service().layer().layer(answers);
+/// assert_eq!(service.oneshot(http::Request::new(())).await.unwrap().status(), 200);
+/// # });
+/// ```
 #[derive(Debug, Clone)]
 pub struct Instrumented<S> {
     inner: S,
@@ -194,6 +223,22 @@ impl InstrumentLayer {
 
 pin_project! {
     /// The answer on its way.
+    ///
+    /// ```
+    /// use sightline_instrument::testing::Capture;
+    /// use tower::ServiceExt;
+    /// use tower_layer::Layer;
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let capture = Capture::new("kittens");
+    /// let answers = tower::service_fn(|_: http::Request<()>| async {
+    ///     Ok::<_, std::io::Error>(http::Response::new(axum::body::Body::from("Felix")))
+    /// });
+    /// use tower_service::Service;
+    /// let mut service = capture.service().layer().layer(answers);
+    /// let answer: sightline_instrument::InstrumentFuture<_> = service.call(http::Request::new(()));
+    /// assert_eq!(answer.await.unwrap().status(), 200);
+    /// # });
+    /// ```
     #[project = FutureProjection]
     #[allow(missing_docs)]
     pub enum InstrumentFuture<F> {

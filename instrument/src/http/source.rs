@@ -20,6 +20,12 @@ pub struct Network {
 }
 
 /// A text that is no network.
+///
+/// ```
+/// let error: sightline_instrument::ParseNetworkError =
+///     "everywhere".parse::<sightline_instrument::Network>().unwrap_err();
+/// assert_eq!(error.to_string(), "not an address or a network such as 10.0.0.0/8");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseNetworkError;
 

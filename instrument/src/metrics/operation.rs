@@ -39,6 +39,12 @@ impl OperationCells {
 
 /// Something that is called, takes time, and ends in exactly one outcome. Its outcomes are sent as 0 from the
 /// moment it is first named, so that a first failure shows as a rise.
+///
+/// ```
+/// let charge: sightline_instrument::Operation = sightline_instrument::operation("payments", "charge");
+/// charge.called();
+/// charge.success();
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Operation(pub(crate) Arc<OperationCells>);
 

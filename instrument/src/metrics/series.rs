@@ -6,14 +6,30 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A count that only grows. Cloning gives another handle to the same series.
+///
+/// ```
+/// let hits: sightline_instrument::Counter = sightline_instrument::counter("cache", "kittens", "hit");
+/// hits.increment(1);
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Counter(pub(crate) Option<Arc<CounterCell>>);
 
 /// A value that goes up and down. Cloning gives another handle to the same series.
+///
+/// ```
+/// let depth: sightline_instrument::Gauge = sightline_instrument::gauge("queue", "orders", "depth");
+/// depth.set(12.0);
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Gauge(pub(crate) Option<Arc<GaugeCell>>);
 
 /// Durations. Cloning gives another handle to the same series.
+///
+/// ```
+/// use std::time::Duration;
+/// let select: sightline_instrument::Timer = sightline_instrument::timer("sqlite", "select");
+/// select.record(Duration::from_micros(750));
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Timer(pub(crate) Option<Arc<SamplesCell>>);
 

@@ -5,18 +5,19 @@
 
 pub(crate) mod fingerprint;
 pub(crate) mod report;
+mod stack;
 
 use crate::context::Request;
 use crate::current;
 use crate::ids::SpanIds;
 use crate::instrument::Instrument;
 use crossbeam_channel::{Receiver, Sender, bounded};
+use stack::Stack;
 use std::any::Any;
-use std::backtrace::Backtrace;
 use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Once};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Reports that wait, at most; a service that panics faster has said what it has to say.
 const WAITING: usize = 64;
@@ -30,7 +31,7 @@ pub(crate) struct Note {
     /// `file:line:column`.
     pub(crate) location: Option<String>,
     pub(crate) thread: String,
-    pub(crate) stack: Option<Backtrace>,
+    pub(crate) stack: Option<Stack>,
     pub(crate) request: Option<Arc<Request>>,
     pub(crate) ids: Option<SpanIds>,
     pub(crate) unix_ns: u64,
@@ -82,7 +83,7 @@ fn note(info: &PanicHookInfo<'_>) {
         message: said.clone(),
         location: info.location().map(|l| format!("{}:{}:{}", l.file(), l.line(), l.column())),
         thread: thread.name().unwrap_or("unnamed").to_owned(),
-        stack: Some(Backtrace::force_capture()),
+        stack: Some(Stack::capture()),
         request,
         ids: scope.as_ref().and_then(|s| s.ids),
         unix_ns: instrument.0.clock.now().unix_ns,
@@ -142,6 +143,24 @@ pub(crate) fn write_next(instrument: &Instrument, wait: Option<Duration>) -> boo
         instrument.note("error", &format!("{lost} panics came too fast to be reported one by one"));
     }
     true
+}
+
+/// After this long without a panic the symbols are forgotten.
+const QUIET: Duration = Duration::from_secs(5);
+
+/// Writes reports as they come until `ended` says so.
+pub(crate) fn write_all(instrument: &Instrument, ended: impl Fn() -> bool) {
+    const TICK: Duration = Duration::from_millis(250);
+    let mut last = None;
+    while !ended() {
+        if write_next(instrument, Some(TICK)) {
+            last = Some(Instant::now());
+        } else if last.is_some_and(|at: Instant| at.elapsed() >= QUIET) {
+            last = None;
+            stack::forget_symbols();
+        }
+    }
+    while write_next(instrument, None) {}
 }
 
 /// What a panic said.

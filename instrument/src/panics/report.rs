@@ -11,7 +11,7 @@ const STACK: usize = 32 << 10;
 
 pub(crate) fn write(instrument: &Instrument, note: &Note) {
     // Printing looks up the symbols: slow the first time.
-    let stack = note.stack.as_ref().map(ToString::to_string).unwrap_or_default();
+    let stack = note.stack.as_ref().map(|s| s.print()).unwrap_or_default();
     let frames = fingerprint::frames(&stack);
     let fingerprint = fingerprint::of(&note.message, &frames, note.location.as_deref());
     record::with_buffer(|out| {

@@ -36,7 +36,7 @@ async fn a_trace_has_depth_through_two_services() {
                     let answer = async { call.oneshot(request).await.unwrap() }
                         .instrument(tracing::info_span!("asking", breed = "tabby"))
                         .await;
-                    to_bytes(answer.into_body(), 100).await.unwrap()
+                    to_bytes(axum::body::Body::new(answer.into_body()), 100).await.unwrap()
                 }
             }),
         )

@@ -4,7 +4,7 @@
 #[path = "../../examples/tonic.rs"]
 mod example;
 
-use example::{FIND, KittensServer};
+use example::{ALL, FIND, KittensServer};
 use http::uri::PathAndQuery;
 use sightline_instrument::testing::Capture;
 use sightline_instrument::{ClientLayer, assert_metric};
@@ -20,7 +20,7 @@ async fn calls_are_counted_by_method_and_by_what_grpc_says() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let layer = capture.service().layer().paths([FIND]);
+    let layer = capture.service().layer().paths([FIND, ALL]);
     let server = Server::builder().layer(layer).add_service(KittensServer).serve(address);
     let server = tokio::spawn(server);
 
@@ -45,11 +45,28 @@ async fn calls_are_counted_by_method_and_by_what_grpc_says() {
     assert_eq!(ask(FIND, "sphynx").await, Err(Code::NotFound));
     assert_eq!(ask("/kittens.v1.Kittens/Made-up", "").await, Err(Code::Unimplemented));
     assert!(ask(FIND, "ghost").await.is_err());
+    // A stream's outcome comes after its last message.
+    for (breed, kittens, code) in [("tabby", 2, Code::Ok), ("any", 2, Code::DataLoss)] {
+        client.ready().await.unwrap();
+        let codec = ProstCodec::<String, String>::default();
+        let path = PathAndQuery::from_static(ALL);
+        let call = client.server_streaming(Request::new(breed.to_owned()), path, codec);
+        let mut stream = capture.run(call).await.unwrap().into_inner();
+        let mut seen = 0;
+        let end = loop {
+            match capture.run(stream.message()).await {
+                Ok(Some(_)) => seen += 1,
+                Ok(None) => break Code::Ok,
+                Err(status) => break status.code(),
+            }
+        };
+        assert_eq!((seen, end), (kittens, code));
+    }
     server.abort();
 
     // The record of a request is there when its body has ended, a moment after the client has it.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
-    while capture.spans().iter().filter(|s| s.kind == "server").count() < 4 {
+    while capture.spans().iter().filter(|s| s.kind == "server").count() < 6 {
         assert!(std::time::Instant::now() < deadline, "{:#?}", capture.spans());
         tokio::task::yield_now().await;
     }
@@ -58,8 +75,8 @@ async fn calls_are_counted_by_method_and_by_what_grpc_says() {
         assert_eq!(capture.counter(&format!("handlers.{segment}.{outcome}")), Some(n), "{outcome}");
     }
     assert_metric!(capture, "handlers.unmatched.failed", 1);
-    assert_metric!(capture, "http.cattery.success", 1);
-    assert_metric!(capture, "http.cattery.failed", 3);
+    assert_metric!(capture, "http.cattery.success", 2);
+    assert_metric!(capture, "http.cattery.failed", 4);
     let spans = capture.spans();
     let of = |kind| spans.iter().filter(move |s| s.kind == kind);
     for server in of("server") {
@@ -68,4 +85,9 @@ async fn calls_are_counted_by_method_and_by_what_grpc_says() {
     }
     let refused = of("client").find(|s| s.error.as_deref() == Some("gRPC status 5"));
     assert!(refused.is_some(), "{spans:#?}");
+    let broke =
+        of("client").find(|s| s.error.as_deref() == Some("gRPC status 15")).expect("the end of the stream");
+    assert_eq!(broke.attributes["rpc.grpc.status_code"], "15");
+    assert_metric!(capture, "handlers.kittens_v1_Kittens_All.success", 1);
+    assert_metric!(capture, "handlers.kittens_v1_Kittens_All.failed", 1);
 }

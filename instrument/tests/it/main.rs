@@ -7,6 +7,7 @@
 )]
 
 mod downstream;
+mod examples;
 mod goldens;
 mod grpc;
 mod panics;

@@ -7,7 +7,8 @@
 //! fixed rate of half of what the bare server does, where response times mean something.
 //!
 //! `--seconds N` (of one run, default 5), `--rounds N` (default 2), `--route PATH` (one route instead of the mixture),
-//! `--saturation` (the first part alone), `--spread` (the crate's own threads may use both cores).
+//! `--saturation` (the first part alone), `--spread` (the crate's own threads may use both cores), `--agent PATH` (the real
+//! agent with its store as the collector: it works for what it gets, on the core of the load).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -38,15 +39,14 @@ fn main() {
     let seconds = Duration::from_secs_f64(if smoke { 0.3 } else { number("--seconds", 5.0) });
     let rounds = if smoke { 1 } else { number("--rounds", 2.0) as usize };
     let flag = |name: &str| args.iter().any(|a| a == name);
-    let spread = flag("--spread");
+    let how = How { seconds, spread: flag("--spread"), agent: value("--agent") };
     let load = Load::new(value("--route"));
     server::pin(std::process::id(), "1", true);
     println!(
         "{} connections; one run takes {seconds:?}; server on core 0, load on core 1",
         load::CONNECTIONS
     );
-    let compare =
-        |rate, kill| compare(rounds, rate, kill, |with| run(&load, seconds, rate, with, kill, spread));
+    let compare = |rate, kill| compare(rounds, rate, kill, |with| run(&load, &how, rate, with, kill));
     let full = compare(None, false);
     if flag("--saturation") {
         return;
@@ -92,10 +92,17 @@ fn compare(
     [without, with]
 }
 
-fn run(load: &Load, seconds: Duration, rate: Option<f64>, with: bool, kill: bool, spread: bool) -> Outcome {
-    let mut collectors = with.then(Collectors::start);
+struct How {
+    seconds: Duration,
+    spread: bool,
+    agent: Option<String>,
+}
+
+fn run(load: &Load, how: &How, rate: Option<f64>, with: bool, kill: bool) -> Outcome {
+    let seconds = how.seconds;
+    let mut collectors = with.then(|| Collectors::start(how.agent.as_deref()));
     let server = Server::start(collectors.as_ref().map(|c| c.addresses.clone()).unwrap_or_default());
-    if spread {
+    if how.spread {
         server.spread();
     }
     load.run(server.address, seconds / 5, rate);

@@ -4,8 +4,10 @@ use kittenserver::app;
 use sightline_instrument::{Instrument, LogTarget};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Serves until standard input ends. `collectors`: the addresses for StatsD, logs and spans, or nothing: without
 /// instrumentation.
@@ -137,14 +139,45 @@ impl Figures {
 /// The collector's process.
 pub(crate) struct Collectors {
     child: Child,
+    /// Of the real agent.
+    data: Option<PathBuf>,
     /// For [`serve`].
     pub(crate) addresses: String,
 }
 
 impl Collectors {
-    pub(crate) fn start() -> Self {
-        let (child, line) = role("1", &["--role", "collector"]);
-        Collectors { child, addresses: line.replace(' ', ",") }
+    /// One that reads and forgets, or the agent of this path with its embedded store.
+    pub(crate) fn start(agent: Option<&str>) -> Self {
+        let Some(agent) = agent else {
+            let (child, line) = role("1", &["--role", "collector"]);
+            return Collectors { child, data: None, addresses: line.replace(' ', ",") };
+        };
+        let free =
+            [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string());
+        let data = std::env::temp_dir().join(format!("sightline-bench-service-{}", std::process::id()));
+        let mut command = Command::new("taskset");
+        command.args(["-c", "1", agent, "run"]).env("SIGHTLINE_DATA_DIR", &data).stderr(Stdio::null());
+        for (key, address) in [
+            ("WEB__LISTEN", "127.0.0.1:0"),
+            ("METRICS__LISTEN_UDP", &free[0]),
+            ("METRICS__LISTEN_TCP", "off"),
+            ("LOGS__TCP__LISTEN", &free[1]),
+            ("LOGS__UDP__LISTEN", "off"),
+            ("LOGS__HTTP__LISTEN", "off"),
+            ("SPANS__ZIPKIN__LISTEN", "off"),
+            ("OTLP__HTTP__LISTEN", &free[2]),
+            ("OTLP__GRPC__LISTEN", "off"),
+        ] {
+            command.env(format!("SIGHTLINE_{key}"), address);
+        }
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("the agent");
+        let collectors = Collectors { child, data: Some(data), addresses: free.join(",") };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while free[1..].iter().any(|a| TcpStream::connect(a).is_err()) {
+            assert!(Instant::now() < deadline, "the agent does not listen: try `{agent} run`");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        collectors
     }
 
     /// As a crash would.
@@ -157,5 +190,8 @@ impl Collectors {
 impl Drop for Collectors {
     fn drop(&mut self) {
         self.kill();
+        if let Some(data) = &self.data {
+            let _ = std::fs::remove_dir_all(data);
+        }
     }
 }
