@@ -24,6 +24,7 @@ mod scrape;
 mod statsd_corpus;
 mod statsd_program;
 mod store_crash;
+mod store_full;
 mod store_user;
 mod support;
 mod tap;

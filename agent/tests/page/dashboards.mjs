@@ -4,10 +4,9 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { before, describe, test } from 'node:test';
 import { eventually, picture, violations } from './support.mjs';
 
-/** Panels whose good answer is none, or whose series are made elsewhere, and why. Nothing else may be empty. */
+/** Panels whose good answer is none, or whose series are made elsewhere. Nothing else may be empty. */
 const MAY_BE_EMPTY = {
   'sightline-home': ['Firing alerts', 'Targets up', 'Pages that failed'],
-  'sightline-service': ['Error budget left'],
   'sightline-handler': ['Slow calls', 'Errors and warnings'],
   'sightline-agent': ['Sent again, by reason', 'Dead letters', 'Dropped, by reason', 'Refused input, by reason', 'Elasticsearch: disk left'],
   'sightline-security': ['Addresses that guess'],
@@ -33,6 +32,8 @@ export function dashboards({ open, close, get, folder }) {
       const { data } = await get(`/api/v1/query?query=${encodeURIComponent('max(count_over_time(sightline_received_total[5m]))')}`);
       return Number(data.result[0]?.value[1]) >= 7;
     }, 90));
+    // Recorded from what was recorded: two rounds of rules.
+    before(() => eventually('the error budget', async () => (await get('/api/v1/query?query=instrument:error_budget:left30d')).data.result.length, 120));
 
     for (const name of readdirSync(folder).sort()) {
       const { uid, title } = JSON.parse(readFileSync(`${folder}/${name}`));
@@ -63,6 +64,18 @@ export function dashboards({ open, close, get, folder }) {
       await close(page);
     });
 
+    test('a measurement in a chart leads to its trace', async () => {
+      const page = await open('/d/sightline-handler?from=now-15m');
+      const dot = page.locator('[data-panel=timeseries]', { hasText: 'Duration' }).locator('.dot').first();
+      await dot.waitFor();
+      const way = await dot.getAttribute('href');
+      assert.match(way, /^\/traces\/[0-9a-f]{32}/);
+      await dot.dispatchEvent('click');
+      await page.waitForURL(/\/traces\/[0-9a-f]{32}/);
+      await page.locator('.waterfall .span').first().waitFor();
+      await close(page);
+    });
+
     test('a row of a table leads to the trace it names', async () => {
       const page = await open('/d/sightline-traces?from=now-1h');
       const cell = page.locator('[data-panel=table]', { hasText: 'Failed requests' }).locator('tbody a').first();
@@ -84,6 +97,8 @@ export function dashboards({ open, close, get, folder }) {
       // Words for values, a computed column, an exception's name, Markdown that is not mark-up.
       for (const part of [/3\.\d d/, /Used/, /28 GiB/, /kernel/, /two/]) assert.match(text, part);
       assert.equal(await page.locator('.markdown script').count(), 0);
+      const nodes = await page.locator('[data-panel=nodeGraph] .node').allTextContents();
+      assert.ok(nodes.some((one) => one.includes('kittenserver')), `who calls whom: ${nodes}`);
       await page.evaluate(() => scrollTo(0, 0));
       await picture(page, 'dashboard-node');
       await close(page);

@@ -1,6 +1,7 @@
 // Each page as a person uses it, on live data.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { after, before, describe, test } from 'node:test';
@@ -265,6 +266,64 @@ describe('the page', { concurrency: false }, () => {
     await page.keyboard.press('Escape');
     await page.keyboard.press('?');
     await page.getByRole('dialog').waitFor();
+    await close(page);
+  });
+
+  test('j and k walk through the rows, and Enter opens one', async () => {
+    const page = await open('/traces?from=now-1h');
+    await page.locator('tbody [data-row]').nth(2).waitFor();
+    const at = () => page.evaluate(() => [...document.querySelectorAll('[data-row]')].indexOf(document.activeElement));
+    const seen = [];
+    for (const key of ['j', 'j', 'k', 'k', 'k']) {
+      await page.keyboard.press(key);
+      seen.push(await at());
+    }
+    assert.deepEqual(seen, [0, 1, 0, 0, 0]);
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/\/traces\/[0-9a-f]{32}/);
+    await page.locator('.waterfall .span').first().waitFor();
+    await close(page);
+  });
+
+  test('a new version is marked on every time axis', async () => {
+    const ready = await get('/-/ready');
+    const [, host, port] = /udp ([\d.]+):(\d+)/.exec(ready.checks.find((check) => check.name === 'statsd').detail);
+    const socket = createSocket('udp4');
+    const announce = (version) => socket.send(`shop.process.build.info:1|g|#environment:demo,host:here,version:${version}`, Number(port), host);
+    const versions = async () => (await get(`/api/v1/query?query=${encodeURIComponent('group by (version) (instrument_build_info{service="shop"})')}`)).data.result.map((one) => one.metric.version).sort();
+    announce('1.0.0');
+    await eventually('the first version', async () => (await versions()).includes('1.0.0'));
+    announce('1.1.0');
+    await eventually('the second version', async () => (await versions()).includes('1.1.0'));
+    const page = await open('/');
+    const marks = await eventually('both are marked', async () => {
+      const found = await page.evaluate(async () => {
+        const base = document.querySelector('script[type=module]').src.replace(/app\.js$/, '');
+        const { deploys } = await import(`${base}parts/marks.js`);
+        return deploys(Date.now() - 900000, Date.now(), 'shop');
+      });
+      return found.length >= 2 && found;
+    });
+    assert.deepEqual(marks.map((mark) => mark.text).sort(), ['1.0.0', '1.1.0']);
+    assert.ok(marks[0].at <= marks[1].at && marks.every((mark) => Math.abs(mark.at - Date.now()) < 300000), JSON.stringify(marks));
+    socket.close();
+    await close(page);
+  });
+
+  test('what fires is on the first screen, with the way to its dashboard', async () => {
+    const page = await tab(browser, agent.url);
+    const alert = { labels: { alertname: 'ErrorBudgetFastBurn', severity: 'critical', service: 'shop' }, state: 'firing', activeAt: new Date(Date.now() - 90000).toISOString(), value: '0.2',
+      annotations: { summary: 'shop burns its error budget', dashboard_url: 'http://localhost:3000/d/sightline-service?var-service=shop', runbook_url: 'https://example.org/runbook' } };
+    await page.route('**/api/v1/alerts', (route) => route.fulfill({ json: { status: 'success', data: { alerts: [{ ...alert, state: 'pending', labels: { ...alert.labels, alertname: 'Later' } }, alert] } } }));
+    await page.goto(agent.url);
+    const list = page.getByRole('region', { name: 'Alerts' });
+    await list.waitFor();
+    assert.match(await list.innerText(), /1 alert fires[\s\S]*critical[\s\S]*shop burns its error budget[\s\S]*pending/);
+    assert.equal(await list.getByRole('link', { name: 'runbook' }).first().getAttribute('href'), 'https://example.org/runbook');
+    await picture(page, 'alerts');
+    assert.deepEqual(await violations(page), []);
+    await list.getByRole('link', { name: 'dashboard' }).first().click();
+    await page.waitForURL(/\/d\/sightline-service\?var-service=shop/);
     await close(page);
   });
 

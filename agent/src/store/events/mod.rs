@@ -10,6 +10,7 @@ mod happenings;
 mod keep;
 mod lane;
 mod mapped;
+mod order;
 mod part;
 pub(crate) mod record;
 pub(crate) mod schema;
@@ -155,6 +156,8 @@ impl Exporter for SpanExporter {
 
 #[cfg(test)]
 mod crash;
+#[cfg(test)]
+mod damage_tests;
 #[cfg(test)]
 mod expressions;
 #[cfg(test)]

@@ -3,7 +3,7 @@ use super::disk::{self, Kind};
 use super::exemplars::{Exemplar, Exemplars};
 use super::head::{Head, window_of};
 use super::metadata::{Metadata, Metadatum};
-use super::rounds::Rounds;
+use super::rounds::{Decoded, Rounds};
 use super::settings::Settings;
 use super::table::{Id, Table};
 use super::wal::Log;
@@ -64,6 +64,13 @@ impl Store {
         let failed = |source| OpenError { dir: dir.display().to_string(), source };
         std::fs::create_dir_all(dir).map_err(failed)?;
         let (mut table, replay) = Table::open(&dir.join("series.log")).map_err(failed)?;
+        if replay.lost > 0 {
+            events::damaged("series", replay.lost);
+            tracing::error!(
+                series = replay.lost,
+                "damage in the list of series: their samples can no longer be found"
+            );
+        }
         if replay.cut > 0 {
             events::damaged("series_log_bytes", replay.cut);
             tracing::warn!(
@@ -230,8 +237,9 @@ impl Inner {
         if self.log.as_ref().is_none_or(|l| l.window != window) {
             // A log that is already there continues; its rounds have to be read first.
             let mut rounds = Rounds::default();
-            let (log, _) = Log::open(&disk::log_path(dir, window), |frame| {
-                rounds.decode(frame, |_, _, _| {});
+            let (log, _) = Log::open(&disk::log_path(dir, window), |frame| match frame {
+                Some(frame) => _ = rounds.decode(frame, |_, _, _| {}),
+                None => rounds.lost(),
             })?;
             self.log = Some(OpenLog { window, log, rounds });
         }
@@ -248,10 +256,11 @@ impl Inner {
 
     fn replay(&mut self, window: i64, path: &Path) -> io::Result<()> {
         let mut rounds = Rounds::default();
-        let mut unknown = 0u64;
+        let (mut unknown, mut skipped) = (0u64, 0u64);
         let (head, table) = (&mut self.head, &self.table);
         let (log, replay) = Log::open(path, |frame| {
-            rounds.decode(frame, |id, time, value| {
+            let Some(frame) = frame else { return rounds.lost() };
+            let decoded = rounds.decode(frame, |id, time, value| {
                 if table.labels_of(id).is_some() {
                     // Round 0 is before any: what does not come back has ended.
                     head.push(id, time, value, 0);
@@ -259,7 +268,15 @@ impl Inner {
                     unknown += 1;
                 }
             });
+            skipped += u64::from(decoded == Decoded::Skipped);
         })?;
+        if replay.lost > 0 {
+            events::damaged("head_log_rounds", replay.lost + skipped);
+            tracing::error!(
+                path = %path.display(), rounds = replay.lost + skipped,
+                "damage in the log of samples: rounds are lost, up to the next one that was written in full"
+            );
+        }
         if replay.cut > 0 {
             events::damaged("head_log_bytes", replay.cut);
             tracing::warn!(

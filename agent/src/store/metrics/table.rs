@@ -26,7 +26,7 @@ impl Table {
         // Names and values repeat over series; one copy of each serves all.
         let mut strings: HashMap<String, Arc<str>> = HashMap::new();
         let (log, replay) = Log::open(path, |frame| {
-            if let Some(entry) = decode(frame, &mut strings) {
+            if let Some(entry) = frame.and_then(|frame| decode(frame, &mut strings)) {
                 found.push(entry);
             }
         })?;

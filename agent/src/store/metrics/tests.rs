@@ -98,6 +98,33 @@ fn a_kill_at_any_byte_loses_at_most_the_last_round() {
 }
 
 #[test]
+fn a_flipped_bit_in_the_log_costs_five_minutes_at_most() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let store = open(dir.path());
+        for i in 0..200 {
+            round(&store, T0 + i * 10_000, &[i as f64, 1.0]);
+        }
+    }
+    let log = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .find(|p| p.file_name().unwrap().to_string_lossy().starts_with("head-"))
+        .unwrap();
+    let whole = std::fs::read(&log).unwrap();
+    for at in (0..whole.len() * 3 / 4).step_by(37) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x10;
+        std::fs::write(&log, &bytes).unwrap();
+        let found = read(&open(dir.path()), 0, T0, T0 + HOUR);
+        assert!(found.times.len() >= 170, "byte {at}: {} of 200 rounds", found.times.len());
+        for (time, value) in found.times.iter().zip(&found.floats) {
+            assert_eq!((time - T0) / 10_000, *value as i64, "byte {at}: a wrong value");
+        }
+    }
+}
+
+#[test]
 fn flipped_bits_never_keep_it_from_opening() {
     let dir = tempfile::tempdir().unwrap();
     {

@@ -22,7 +22,7 @@ use crate::store::metrics::labels::{Labels, NAME};
 use crate::store::promql::{self, Answer, Options};
 use alerts::Alerts;
 
-/// A question that reaches back for a day or more changes slowly and costs most.
+/// The answer to a question that reaches back for a day or more changes slowly and costs most.
 const FAR: i64 = 86_400_000;
 /// It is asked no more often than this, milliseconds.
 const SELDOM: i64 = 300_000;
@@ -105,9 +105,11 @@ impl Rules {
             }
             asked += 1;
             let every = group.interval.unwrap_or(self.interval);
-            let every = if rule.reach >= FAR { every.max(SELDOM) } else { every };
             let began = Instant::now();
             let answer = ask(store, rule, now);
+            // Where there is nothing yet there may be something soon.
+            let found = answer.as_ref().is_ok_and(|elements| !elements.is_empty());
+            let every = if rule.reach >= FAR && found { every.max(SELDOM) } else { every };
             self.take(at, rule, now, answer, began.elapsed(), every);
         }
         if asked > 0 {

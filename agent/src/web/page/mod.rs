@@ -1,7 +1,10 @@
-//! The page: plain files inside the binary, served with strong ETags; every address that is not a file's is the page itself.
+//! The page: plain files inside the binary; every address that is not a file's is the page itself.
+//!
+//! The files' addresses carry a checksum over all of them, so that a browser keeps them until the agent is another one and
+//! asks for nothing but the page when it comes again.
 
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -72,6 +75,16 @@ static FILES: &[(&str, &[u8])] = &files![
     "vendor/uplot.js",
 ];
 
+/// A checksum over all files: a part of their addresses.
+static EDITION: LazyLock<String> = LazyLock::new(|| {
+    let mut sum = crc32fast::Hasher::new();
+    FILES.iter().for_each(|(name, body)| {
+        sum.update(name.as_bytes());
+        sum.update(body);
+    });
+    format!("{:08x}", sum.finalize())
+});
+
 const GREETING: &str =
     "sightline: /metrics, /api/v1 (prometheus), /api/v2 (zipkin), /-/ready; the page is here for a browser\n";
 
@@ -95,15 +108,20 @@ pub fn wants_page(method: &Method, headers: &HeaderMap) -> bool {
 async fn page(State(source): State<Source>, request: Request) -> Response {
     let path = request.uri().path();
     if let Some(name) = path.strip_prefix("/ui/") {
+        let (name, lasting) = match name.split_once('/') {
+            Some((edition, name)) if edition == *EDITION => (name, source.is_none()),
+            _ => (name, false),
+        };
         return match load(&source, name) {
-            Some(body) => file(name, body, request.headers()),
+            Some(body) => file(name, body, lasting, request.headers()),
             None => (StatusCode::NOT_FOUND, "there is no such file\n").into_response(),
         };
     }
     if wants_page(request.method(), request.headers())
         && let Some(body) = load(&source, "index.html")
     {
-        return file("index.html", with_modules(&body), request.headers());
+        let page = if source.is_none() { with_edition(&body) } else { body };
+        return file("index.html", page, false, request.headers());
     }
     if path == "/" && matches!(*request.method(), Method::GET | Method::HEAD) {
         // Client libraries ask here whether anybody is at home.
@@ -113,14 +131,17 @@ async fn page(State(source): State<Source>, request: Request) -> Response {
     (StatusCode::NOT_FOUND, axum::Json(message)).into_response()
 }
 
-/// The page with all its modules named at its top: a browser then asks for them at once, not import by import.
-fn with_modules(page: &[u8]) -> Bytes {
+/// The page with the addresses of this edition, and all its modules named at its top: a browser then asks for them at
+/// once, not import by import.
+fn with_edition(page: &[u8]) -> Bytes {
+    let below = format!("/ui/{}/", *EDITION);
     let links: String = FILES
         .iter()
         .filter(|(name, _)| name.ends_with(".js") && *name != "vendor/uplot.js")
-        .map(|(name, _)| format!("<link rel=\"modulepreload\" href=\"/ui/{name}\">\n"))
+        .map(|(name, _)| format!("<link rel=\"modulepreload\" href=\"{below}{name}\">\n"))
         .collect();
-    String::from_utf8_lossy(page).replacen("</head>", &(links + "</head>"), 1).into_bytes().into()
+    let page = String::from_utf8_lossy(page).replace("\"/ui/", &format!("\"{below}"));
+    page.replacen("</head>", &(links + "</head>"), 1).into_bytes().into()
 }
 
 fn load(source: &Source, name: &str) -> Option<Bytes> {
@@ -133,7 +154,7 @@ fn load(source: &Source, name: &str) -> Option<Bytes> {
     }
 }
 
-fn file(name: &str, body: Bytes, headers: &HeaderMap) -> Response {
+fn file(name: &str, body: Bytes, lasting: bool, headers: &HeaderMap) -> Response {
     let kind = match name.rsplit('.').next() {
         Some("html") => "text/html; charset=utf-8",
         Some("js") => "text/javascript; charset=utf-8",
@@ -141,8 +162,9 @@ fn file(name: &str, body: Bytes, headers: &HeaderMap) -> Response {
         Some("svg") => "image/svg+xml",
         _ => "application/octet-stream",
     };
+    let keep = if lasting { "public, max-age=31536000, immutable" } else { "no-cache" };
     let tag = format!("\"{:08x}-{:x}\"", crc32fast::hash(&body), body.len());
-    let common = [(header::ETAG, tag.clone()), (header::CACHE_CONTROL, "no-cache".to_owned())];
+    let common = [(header::ETAG, tag.clone()), (header::CACHE_CONTROL, keep.to_owned())];
     if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
         return (StatusCode::NOT_MODIFIED, common).into_response();
     }
@@ -151,7 +173,7 @@ fn file(name: &str, body: Bytes, headers: &HeaderMap) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use super::{FILES, router};
+    use super::{EDITION, FILES, router};
     use axum::body::Body;
     use http::Request;
     use tower::ServiceExt;
@@ -174,6 +196,28 @@ mod tests {
         assert_eq!((status, kind.as_str()), (404, "application/json"));
         assert_eq!(get("/ui/../mod.rs", &html).await.0, 404);
         assert_eq!(get("/", &[]).await.0, 200, "a client library asks whether anybody is at home");
+    }
+
+    #[tokio::test]
+    async fn files_of_this_edition_are_kept_and_others_asked_for_again() {
+        let control = |path: String| async move {
+            let response =
+                router(None).oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+            let keep = response.headers().get("cache-control").map(|v| v.to_str().unwrap().to_owned());
+            (response.status().as_u16(), keep.unwrap_or_default())
+        };
+        let (status, keep) = control(format!("/ui/{}/parts/chart.js", *EDITION)).await;
+        assert!(status == 200 && keep.contains("immutable"), "{status} {keep}");
+        assert_eq!(control("/ui/parts/chart.js".to_owned()).await, (200, "no-cache".to_owned()));
+        assert_eq!(control("/ui/00000000/parts/chart.js".to_owned()).await.0, 404);
+
+        let request = Request::get("/").header("accept", "text/html").body(Body::empty()).unwrap();
+        let page = router(None).oneshot(request).await.unwrap();
+        assert_eq!(page.headers()["cache-control"], "no-cache");
+        let body = axum::body::to_bytes(page.into_body(), 1 << 20).await.unwrap();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        assert!(text.contains(&format!("src=\"/ui/{}/app.js\"", *EDITION)), "{text}");
+        assert!(!text.replace(&format!("/ui/{}/", *EDITION), "").contains("/ui/"), "{text}");
     }
 
     #[tokio::test]

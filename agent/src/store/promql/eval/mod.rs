@@ -12,6 +12,7 @@ mod labels;
 mod ranges;
 mod selector;
 mod set;
+mod slice;
 mod subquery;
 mod time_functions;
 mod windows;

@@ -88,7 +88,7 @@ function Inside({ kind, panel, state, scope, exprs, marks, height }) {
     ${data.errors.map((one) => html`<p class="error" role="alert">${one}</p>`)}
     ${data.foreign.length > 0 && html`<p class="note">not shown: ${data.foreign.join(', ')}</p>`}
     ${data.unknown.length > 0 && html`<p class="note">not applied: the transformation ${data.unknown.join(', ')}</p>`}
-    ${now === 'drawn' ? html`<${kind.draw} panel=${panel} frames=${data.frames} scope=${scope} marks=${marks} height=${height} sync="board" />`
+    ${now === 'drawn' ? html`<${kind.draw} panel=${panel} frames=${data.frames} dots=${data.dots} scope=${scope} marks=${marks} height=${height} sync="board" />`
       : now === 'empty' && html`<${Why} exprs=${exprs} from=${scope.from} to=${scope.to} text=${panel.fieldConfig?.defaults?.noValue} />`}`;
 }
 

@@ -4,6 +4,7 @@ import { labelText, series, table } from './frames.js';
 import { interpolate } from './text.js';
 import { records } from './elasticsearch.js';
 
+const MOST_DOTS = 40;
 const KINDS = ['prometheus', 'elasticsearch', 'zipkin'];
 const ALIKE = { opensearch: 'elasticsearch', 'grafana-opensearch-datasource': 'elasticsearch', 'grafana-amazonprometheus-datasource': 'prometheus', mimir: 'prometheus', 'victoriametrics-datasource': 'prometheus', tempo: 'zipkin', jaeger: 'zipkin' };
 
@@ -22,14 +23,18 @@ export function sourceOf(target, panel, variables = []) {
   return KINDS.find((kind) => (uid ?? '').toLowerCase().includes(kind)) ?? (uid === 'logs' ? 'elasticsearch' : uid && uid !== 'default' && !variable ? uid : 'prometheus');
 }
 
-/** { frames, errors, foreign: [what nobody here can answer] } of all the targets of a panel. `scope` holds its variables, macros and range. */
+/** { frames, errors, foreign: [what nobody here can answer], dots: [traces behind single measurements] } of all the targets of a panel. `scope` holds its variables, macros and range. */
 export async function ask(panel, scope, signal) {
-  const out = { frames: [], errors: [], foreign: [] };
+  const out = { frames: [], errors: [], foreign: [], dots: [] };
   const answers = await Promise.all(panel.targets.map(async (target, i) => {
     const refId = target.refId ?? String.fromCharCode(65 + i);
     const kind = sourceOf(target, panel, scope.variables);
     try {
-      if (kind === 'prometheus') return await promql({ ...target, refId }, panel, scope, signal);
+      if (kind === 'prometheus') {
+        const [frames, dots] = await Promise.all([promql({ ...target, refId }, panel, scope, signal), target.exemplar ? exemplars(target, scope, signal) : []]);
+        out.dots.push(...dots);
+        return frames;
+      }
       if (kind === 'elasticsearch') return await records({ ...target, refId }, scope, signal);
       if (kind === 'zipkin') return await traces({ ...target, refId }, scope, signal);
       out.foreign.push(kind === '__expr__' ? `an expression (${target.type ?? 'math'})` : `the data source '${kind}'`);
@@ -71,6 +76,22 @@ async function promql(target, panel, scope, signal) {
     return rows.length ? [table(rows, target.refId, { Time: 'time', [value]: 'number' })] : [];
   }
   return found.map((one) => ({ ...series(legend(target, one.metric, expr), one.metric, one.points.map(([t, v]) => [t * 1000, v]), target.refId), step: own, expr }));
+}
+
+/** Of the traces that stand behind measurements the slowest of each stretch of time; without them the panel is drawn all the same. */
+async function exemplars(target, scope, signal) {
+  const fields = { query: interpolate(target.expr ?? '', scope, 'promql'), start: scope.from / 1000, end: scope.to / 1000 };
+  const { data } = await getJson(`/api/v1/query_exemplars?${new URLSearchParams(fields)}`, signal).catch(() => ({ data: [] }));
+  const slowest = new Map();
+  for (const { seriesLabels, exemplars: list } of data) {
+    for (const { labels, value, timestamp } of list) {
+      const trace = labels.trace_id ?? labels.traceID;
+      const stretch = Math.floor((timestamp * 1000 - scope.from) / ((scope.to - scope.from) / MOST_DOTS));
+      if (!trace || !(Number(value) > (slowest.get(stretch)?.value ?? -Infinity))) continue;
+      slowest.set(stretch, { at: timestamp, value: Number(value), trace, text: seriesLabels.segment ?? seriesLabels.__name__ ?? '' });
+    }
+  }
+  return [...slowest.values()];
 }
 
 /** `legendFormat` with its labels; `__auto` and nothing are the labels themselves. */

@@ -16,14 +16,17 @@ async function load(signal) {
     // What leaves a process without spans of the far side (a database, say) is known by its timings.
     query(`sum by (service, group) (increase(instrument_timing_seconds_count{group!~"handlers|auth|health|process|"}[${Math.round(length)}s])) > 0`, to, signal).catch(() => []),
   ]);
-  const times = (service, group, q) => query(`histogram_quantile(${q}, sum by (le) (rate(instrument_timing_seconds_bucket{service="${service}",group="${group}"}[${Math.round(length)}s])))`, to, signal).then(([one]) => one?.value * 1e6, () => undefined);
-  const measured = await Promise.all(calls.filter(({ metric }) => metric.service).slice(0, 40).map(async ({ metric: { service, group }, value }) => {
-    const [errors, p50, p99] = await Promise.all([
-      query(`sum(increase(instrument_outcomes_total{service="${service}",group="${group}",outcome=~"failed|error|panic"}[${Math.round(length)}s]))`, to, signal).then(([one]) => one?.value ?? 0, () => 0),
-      times(service, group, 0.5), times(service, group, 0.99),
-    ]);
-    return { parent: service, child: group, callCount: Math.round(value), errorCount: Math.round(errors), p50, p99, measured: true };
-  }));
+  const leaving = 'group!~"handlers|auth|health|process|"';
+  const each = (rows) => new Map(rows.map(({ metric, value }) => [`${metric.service} ${metric.group}`, value]));
+  const ask = (expr) => (calls.length ? query(expr.replaceAll('[all]', `[${Math.round(length)}s]`), to, signal).then(each, () => new Map()) : new Map());
+  const [errors, p50, p99] = await Promise.all([
+    ask(`sum by (service, group) (increase(instrument_outcomes_total{${leaving},outcome=~"failed|error|panic"}[all]))`),
+    ...[0.5, 0.99].map((q) => ask(`histogram_quantile(${q}, sum by (service, group, le) (rate(instrument_timing_seconds_bucket{${leaving}}[all])))`)),
+  ]);
+  const measured = calls.filter(({ metric }) => metric.service).map(({ metric: { service, group }, value }) => {
+    const [e, low, high] = [errors, p50, p99].map((found) => found.get(`${service} ${group}`));
+    return { parent: service, child: group, callCount: Math.round(value), errorCount: Math.round(e ?? 0), p50: low * 1e6, p99: high * 1e6, measured: true };
+  });
   const named = new Set(links.map((link) => `${link.parent} ${link.child}`));
   return { links: [...links, ...measured.filter((one) => !named.has(`${one.parent} ${one.child}`))], services: new Map(known.services.map((one) => [one.service, one])), length };
 }

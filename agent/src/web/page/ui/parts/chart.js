@@ -1,6 +1,6 @@
 // A time series chart (uPlot) with a legend and a tooltip, and its figures as a table for those who cannot see it.
 import { html, useEffect, useRef, useState } from '../vendor/preact.js';
-import { set } from '../location.js';
+import { href, set } from '../location.js';
 import { clock, short } from '../format.js';
 import { COLOURS, align, options, stack } from './plot.js';
 import { Scroll } from './scroll.js';
@@ -12,7 +12,7 @@ const MOST = 60;
 /**
  * props: series [{ label, points: [[s, v]], colour?, draw?: line|bars|points, fill?: 0..100, width?, stack?: group, negative?, axis?: right, unit?, dash? }],
  * unit (value → text), height, label, bars and stack (for all), legend: true|false|[{ name, of: values → number }] for columns, legendRoom in px,
- * marks [{ at: ms, text, colour? }] for deploys, limits [{ value, colour }], from/to in ms so that gaps at the ends show, onPick(series, time).
+ * marks [{ at: ms, text, colour? }] for deploys, dots [{ at: s, value, trace, text }] for single measurements with a trace, limits [{ value, colour }], from/to in ms so that gaps at the ends show, onPick(series, time).
  */
 export function Chart(props) {
   const { series, unit = short, height = 180, label, bars, legend = true, marks = [], from, to } = props;
@@ -33,6 +33,7 @@ export function Chart(props) {
     const chart = new uPlot(options({
       ...props, lines, data, bands, unit, height, ink, marks, width: box.current.clientWidth || 400,
       hooks: {
+        draw: [(u) => placeDots(u, props.dots ?? [], lines[0].unit ?? unit)],
         setCursor: [(u) => showTip(u, tip.current, lines, raw, unit)],
         // Dragging over a stretch of time looks at that stretch.
         setSelect: [(u) => {
@@ -49,7 +50,7 @@ export function Chart(props) {
       watch.disconnect();
       chart.destroy();
     };
-  }, [series, table, off, height, from, to, marks.length, label]);
+  }, [series, table, off, height, from, to, marks.length, props.dots, label]);
   if (!series.length) return html`<p class="empty">No data in this range.</p>`;
   const toggle = (name) => setOff((old) => {
     const next = new Set(old);
@@ -59,7 +60,7 @@ export function Chart(props) {
   return html`
     <figure class="chart">
       ${table ? html`<${ChartTable} series=${series} unit=${unit} label=${label} />`
-        : html`<div class="plot" ref=${box} role="img" aria-label=${`Chart: ${label}. ${series.length} series.`}><div class="tip" ref=${tip} hidden></div></div>`}
+        : html`<div class="plot" ref=${box} role=${props.dots?.length ? 'group' : 'img'} aria-label=${`Chart: ${label}. ${series.length} series.`}><div class="tip" ref=${tip} hidden></div></div>`}
       <button class="quiet small as-table" aria-pressed=${table} aria-label=${`${label} as a table`} onClick=${() => setTable(!table)}>${table ? 'chart' : 'table'}</button>
       ${legend && !table && (series.length > 1 || Array.isArray(legend)) && html`<${Legend} series=${series} off=${off} toggle=${toggle} columns=${Array.isArray(legend) ? legend : []} unit=${unit} room=${props.legendRoom} />`}
       ${series.length > MOST && html`<span class="note">${MOST} of ${series.length} series are drawn</span>`}
@@ -101,6 +102,20 @@ function showTip(u, tip, lines, raw, unit) {
   const room = u.over.clientWidth - left > wide + 24;
   tip.style.left = `${Math.max(0, u.over.offsetLeft + (room ? left + 14 : left - wide - 14))}px`;
   tip.style.top = `${Math.max(0, Math.min(top, u.over.clientHeight - 20))}px`;
+}
+
+/** Dots that lead to the trace behind a measurement; what lies above the chart stands at its upper edge. */
+function placeDots(u, dots, unit) {
+  u.over.querySelectorAll('.dot').forEach((old) => old.remove());
+  for (const { at, value, trace, text } of dots) {
+    const [x, y] = [u.valToPos(at, 'x'), Math.max(0, u.valToPos(value, 'y'))];
+    if (!(x >= 0 && x <= u.over.clientWidth && y <= u.over.clientHeight)) continue;
+    const dot = Object.assign(document.createElement('a'), { className: 'dot', href: href(`/traces/${trace}`), title: `${text} ${unit(value)}: open the trace`, tabIndex: -1 });
+    dot.setAttribute('aria-label', dot.title);
+    dot.style.left = `${x}px`;
+    dot.style.top = `${y}px`;
+    u.over.append(dot);
+  }
 }
 
 /** Which line was clicked: the nearest at that moment. */

@@ -80,7 +80,7 @@ export function options({ lines, data, bands, unit, height, width, ink, from, to
       dash: one.dash, spanGaps: Boolean(one.spanGaps),
       points: { show: !bars(one) && (one.draw === 'points' || lonely(data[i + 1]).length > 0), size: 4, fill: one.colour, filter: () => (one.draw === 'points' ? null : lonely(data[i + 1])) },
     }))],
-    hooks: { ...hooks, draw: [(u) => drawLimits(u, limits), (u) => drawMarks(u, marks, ink)] },
+    hooks: { ...hooks, draw: [(u) => drawLimits(u, limits), (u) => drawMarks(u, marks, ink), ...(hooks.draw ?? [])] },
   };
 }
 

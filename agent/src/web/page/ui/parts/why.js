@@ -13,8 +13,8 @@ export function seriesIn(expr) {
 
 /** What is known about a series that does not come from a service through this agent. */
 function elsewhere(name) {
-  if (name.includes(':')) return 'is a recorded series: recording rules run in Prometheus, not in this store';
-  if (name === 'ALERTS') return 'is written by Prometheus when a rule fires; rules do not run in this store';
+  if (name.includes(':')) return 'is recorded by a rule that has given nothing yet: it builds on a few minutes of data';
+  if (name === 'ALERTS') return 'is there while an alert is pending or fires: none is';
   if (name === 'up' || name.startsWith('scrape_')) return 'is written by Prometheus when it scrapes; nothing is scraped into this store';
   if (name.startsWith('alertmanager_') || name.startsWith('prometheus_')) return `comes from ${name.startsWith('a') ? 'Alertmanager' : 'Prometheus'}, which does not send its metrics here`;
   if (/elasticsearch/.test(name)) return 'is measured where Elasticsearch is the back end; here it is not';

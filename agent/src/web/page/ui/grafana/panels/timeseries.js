@@ -35,7 +35,7 @@ export function lines(frames, options = {}) {
 
 const sortCalc = ({ legend }) => Object.keys(NAMES).find((key) => NAMES[key] === legend.sortBy) ?? legend.sortBy.toLowerCase();
 
-export function TimeSeries({ panel, frames, scope, marks, height, sync }) {
+export function TimeSeries({ panel, frames, dots, scope, marks, height, sync }) {
   const [picked, setPicked] = useState(null);
   const series = useMemo(() => lines(frames, panel.options), [frames]);
   const defaults = series[0]?.field.config ?? panel.fieldConfig?.defaults ?? {};
@@ -51,6 +51,6 @@ export function TimeSeries({ panel, frames, scope, marks, height, sync }) {
   const pick = (one, value, time) => setPicked(links(one.field.config, scope, { name: one.label, labels: one.field.labels, value, text: one.unit(value), time }));
   return html`<${Chart} series=${series} label=${panel.title || 'series'} height=${Math.max(80, height - room)} legendRoom=${room} legend=${shown && (columns.length === 0 ? true : columns)}
       unit=${(v) => unit(defaults.unit)(v, defaults.decimals ?? undefined)} from=${scope.from} to=${scope.to} min=${defaults.min ?? defaults.custom?.axisSoftMin} max=${defaults.max ?? undefined}
-      log=${defaults.custom?.scaleDistribution?.type === 'log'} limits=${limits} marks=${marks} sync=${sync} onPick=${follow ? pick : undefined} />
+      log=${defaults.custom?.scaleDistribution?.type === 'log'} limits=${limits} marks=${marks} dots=${dots} sync=${sync} onPick=${follow ? pick : undefined} />
     ${follow && html`<${Menu} items=${picked} close=${() => setPicked(null)} />`}`;
 }
