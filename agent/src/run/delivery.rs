@@ -92,7 +92,13 @@ fn exporter_check(lane: &str, status: &Status) -> Check {
         }
     };
     // A back end that is away is the queue's business for as long as there is room.
-    Check { name: format!("{lane} to {}", status.exporter), ready: true, detail }
+    // An endpoint that has its lane to itself is called like it.
+    let name = if lane == status.exporter {
+        format!("{lane} delivery")
+    } else {
+        format!("{lane} to {}", status.exporter)
+    };
+    Check { name, ready: true, detail }
 }
 
 /// Looks for dead letters to replay until the task is aborted.

@@ -15,11 +15,11 @@ use crate::metrics::tally::{Batch, Lost};
 const BATCH: usize = 64;
 /// How long a call waits before it looks whether to stop.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// After a small batch the thread sleeps: waking for each datagram costs more than reading it. How long, by what the
-/// kernel buffers for the socket (as it says itself, which is twice what was asked for): the buffer must hold what comes
-/// meanwhile.
+/// When a batch has left nothing behind the thread gives the next one time to gather: waking for each datagram costs more than reading it,
+/// and so does looking for series that have left the processor's caches meanwhile. How long, by what the kernel buffers for
+/// the socket (as it says itself, which is twice what was asked for): the buffer must hold what comes meanwhile.
 const REST: [(usize, Duration); 2] =
-    [(16 << 20, Duration::from_millis(4)), (1 << 20, Duration::from_millis(1))];
+    [(16 << 20, Duration::from_millis(10)), (1 << 20, Duration::from_millis(1))];
 
 /// One datagram socket and the thread that reads it.
 pub(super) struct Receiver {
@@ -50,23 +50,26 @@ impl Receiver {
             }
         };
         let room = socket2::SockRef::from(&socket).recv_buffer_size().unwrap_or(0);
-        let rest = REST.iter().find(|(needs, _)| room >= *needs).map(|(_, rest)| *rest);
+        // Senders to a unix socket wait for room instead of losing.
+        let rest = REST.iter().find(|(needs, _)| room >= *needs && !self.unix).map(|(_, rest)| *rest);
+        let mut rests = true;
         let mut batch = Batch::default();
         let mut failures = 0u32;
         loop {
             let stopping = stop.load(Relaxed);
+            if let Some(rest) = rest.filter(|_| rests && !stopping) {
+                if !sys::readable(socket, PATIENCE) {
+                    continue;
+                }
+                std::thread::sleep(rest);
+            }
             match datagrams.receive(socket, !stopping) {
                 Ok(0) if stopping => break,
-                Ok(0) => continue,
+                Ok(0) => rests = true,
                 Ok(count) => {
                     failures = 0;
                     self.take(registry, &mut datagrams, count, &mut batch, relay.as_mut());
-                    if let Some(rest) = rest
-                        && !stopping
-                        && count < BATCH / 2
-                    {
-                        std::thread::sleep(rest);
-                    }
+                    rests = count < BATCH;
                 }
                 Err(error) => {
                     failures += 1;

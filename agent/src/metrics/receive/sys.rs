@@ -150,6 +150,14 @@ impl Drop for Pages {
     }
 }
 
+/// Waits until there is something to read, at most `patience`. An error of the socket counts as something: reading tells it.
+pub(super) fn readable(socket: BorrowedFd<'_>, patience: Duration) -> bool {
+    let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let patience = libc::c_int::try_from(patience.as_millis()).unwrap_or(libc::c_int::MAX);
+    // SAFETY: one entry is passed, and it outlives the call.
+    unsafe { libc::poll(&raw mut poll, 1, patience) > 0 }
+}
+
 /// Makes calls return after `patience`, and the kernel report its drops.
 pub(super) fn prepare(socket: BorrowedFd<'_>, patience: Duration) -> io::Result<()> {
     socket2::SockRef::from(&socket).set_read_timeout(Some(patience))?;
