@@ -222,7 +222,16 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             for note in rules.mapping.iter().flat_map(|mapping| &mapping.warnings) {
                 say(&format!("warning: {note}\n"));
             }
-            say(&format!("{}: ok\n", check.config.display()));
+            let file = check.config.display();
+            let problems = run::verify(&config);
+            for missing in &problems.files {
+                say(&format!("warning: {file}: {missing}\n"));
+            }
+            if let Some((last, others)) = problems.mistakes.split_last() {
+                others.iter().for_each(|mistake| note(&format!("sightline: {file}: {mistake}\n")));
+                return Err(config::Error { place: file.to_string(), reason: last.clone() }.into());
+            }
+            say(&format!("{file}: ok\n"));
         }
         Command::Schema => say(&format!("{:#}\n", config::describe::schema())),
         Command::Setup(setup) => return crate::setup::run(&setup),

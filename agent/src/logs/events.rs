@@ -17,6 +17,7 @@ pub fn received(batch: &Batch) {
         ("redacted", batch.redacted),
         ("repaired", batch.repaired),
         ("invalid_utf8", batch.invalid_utf8),
+        ("too_deep", batch.too_deep),
         ("stream_overflow", batch.overflowed),
     ] {
         if count > 0 {

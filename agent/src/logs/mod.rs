@@ -81,6 +81,14 @@ pub fn intake(settings: &Settings, sink: Arc<dyn Sink>) -> Result<Intake, String
     Ok(Intake::new(policy(settings)?, sink, settings.max_line.as_usize()))
 }
 
+/// Says what is wrong with rules and patterns, if anything is.
+///
+/// # Errors
+/// The first mistake, with its key.
+pub fn verify(settings: &Settings) -> Result<(), String> {
+    policy(settings).map(drop)
+}
+
 fn policy(settings: &Settings) -> Result<record::Policy, String> {
     let redactor = redact::Redactor::new(&settings.redact).map_err(|e| format!("logs.redact: {e}"))?;
     Ok(record::Policy {

@@ -62,6 +62,8 @@ pub struct Batch {
     pub repaired: u64,
     /// How many lines were not UTF-8; what could not be read is a replacement character.
     pub invalid_utf8: u64,
+    /// How many lines were objects within objects beyond the bound; they are kept as text.
+    pub too_deep: u64,
     /// How many a rule dropped; they are not among the payloads.
     pub dropped: u64,
     /// How many held a secret.
@@ -75,7 +77,7 @@ impl Batch {
     pub fn clear(&mut self) {
         self.payloads.clear();
         (self.unparsed, self.overflowed, self.repaired) = (0, 0, 0);
-        (self.dropped, self.redacted, self.invalid_utf8) = (0, 0, 0);
+        (self.dropped, self.redacted, self.invalid_utf8, self.too_deep) = (0, 0, 0, 0);
         self.failures.clear();
     }
 }
@@ -117,7 +119,11 @@ impl Policy {
         let mut rest: &[u8] = &text;
         while !rest.is_empty() {
             let end = match rest[0] {
-                b'{' => self.object(rest, source, now, None, scratch, batch).ok(),
+                b'{' => {
+                    let read = self.object(rest, source, now, None, scratch, batch);
+                    batch.too_deep += u64::from(read == Err(Broken::Deep));
+                    read.ok()
+                }
                 _ => None,
             };
             match end {

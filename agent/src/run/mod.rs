@@ -6,6 +6,7 @@ mod metrics;
 mod reload;
 #[cfg(feature = "embedded")]
 mod samples;
+mod verify;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use tokio::task::JoinHandle;
 use self::back_ends::BackEnds;
 pub(crate) use self::metrics::source as mapping_source;
 use self::reload::Reload;
+pub(crate) use self::verify::verify;
 use crate::config::{Config, Loaded};
 use crate::export::{change_events, remote_write};
 use crate::hooks::{ExemplarHook, LogLineHook, OtlpMetricsHook};
@@ -48,6 +50,10 @@ impl Agent {
     pub async fn start(loaded: Loaded<Config>) -> anyhow::Result<Self> {
         telemetry::install_metrics();
         let config = &loaded.settings;
+        // Files are judged by whoever reads them: the error is then that of the moment.
+        if let [first, ..] = &verify(config).mistakes[..] {
+            anyhow::bail!("{first}");
+        }
         let host = host_name();
         let (receiving, stop) = watch::channel(false);
         let (registry, source) = metrics::registry(&config.metrics, &config.mapping)?;

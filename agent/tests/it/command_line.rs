@@ -79,3 +79,24 @@ fn a_start_that_fails_says_why_and_nothing_else() {
         assert!(!said.contains("ERROR"), "{said}");
     }
 }
+
+/// `check` said ok to rules, addresses and shares that no start got past.
+#[test]
+fn check_names_every_mistake_and_a_start_the_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("s.yaml");
+    let config = format!(
+        "data_dir: {}\nlogs: {{rules: [{{extract: {{field: m, grok: '%{{NO}}'}}}}]}}\nspans: {{sampling: {{ratio: 7}}}}\n\
+         otlp: {{grpc: {{tls: {{certificate: /no/such.pem, key: /no/such.key}}}}}}\n",
+        dir.path().display()
+    );
+    std::fs::write(&file, config).unwrap();
+    let checked = sightline(&["check", file.to_str().unwrap()]);
+    assert_eq!(checked.status.code(), Some(64));
+    let said = stderr(&checked);
+    assert!(said.contains("logs.rules: rule 1: 'NO'") && said.contains("spans.sampling.ratio: 7"), "{said}");
+    assert!(String::from_utf8_lossy(&checked.stdout).contains("warning: "), "a file that is elsewhere");
+    let started = sightline(&["run", "--config", file.to_str().unwrap()]);
+    assert_eq!(started.status.code(), Some(1));
+    assert!(stderr(&started).contains("logs.rules: rule 1: 'NO'"), "{}", stderr(&started));
+}

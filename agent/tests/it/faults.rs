@@ -35,7 +35,7 @@ impl Row {
             self.queue,
             self.server.url()
         );
-        let http = format!("http: {{listen: '127.0.0.1:{}'}}", self.ports.bulk);
+        let http = format!("http: {{listen: '127.0.0.1:{}'}}, max_line: 64KiB", self.ports.bulk);
         self.ports.start(&http, &more, &[("SIGHTLINE_CRASH_POINT", crash_point)]).await
     }
 

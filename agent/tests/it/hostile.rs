@@ -179,11 +179,11 @@ async fn harm_is_refused_counted_and_forgotten() {
 
     // Depth: a line nested a hundred thousand times is kept as text; OTLP and Zipkin refuse theirs.
     let deep = |open: &str, close: &str| format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
-    let was = target.count("sightline_logs_noted_total", &["unparsed"]).await;
+    let was = target.count("sightline_logs_noted_total", &["too_deep"]).await;
     let mut lines = TcpStream::connect(("127.0.0.1", target.ports.logs)).unwrap();
     lines.write_all(format!("{{\"n\":1,\"deep\":{}}}\n", deep("[", "]")).as_bytes()).unwrap();
     eventually("the deep line is kept as text", 20, async || {
-        let now = target.count("sightline_logs_noted_total", &["unparsed"]).await;
+        let now = target.count("sightline_logs_noted_total", &["too_deep"]).await;
         if now > was { Ok(()) } else { Err(now) }
     })
     .await;

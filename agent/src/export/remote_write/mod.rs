@@ -74,6 +74,14 @@ struct Running {
     pump: Pump,
 }
 
+/// Checks every endpoint of `settings`; reaches none.
+///
+/// # Errors
+/// The first one that cannot be written to.
+pub fn verify(settings: &[Settings]) -> Result<(), StartError> {
+    settings.iter().try_for_each(|settings| Endpoint::new(settings).map(drop))
+}
+
 /// Starts writing to every endpoint of `settings`. Must be called within a tokio runtime.
 pub fn start(
     settings: &[Settings],
