@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -33,15 +33,31 @@ const KIND: (HeaderName, HeaderValue) = (header::CONTENT_TYPE, HeaderValue::from
 /// The services of the signals that take part.
 pub fn router(signals: Signals, limits: Limits) -> Router {
     let shared = Arc::new((Budget::new(limits.in_flight.0), limits));
-    let router = signals.all().fold(Router::new(), |router, ((_, service, _), signal)| {
+    signals.all().fold(Router::new(), |router, ((_, service, _), signal)| {
         let shared = Arc::clone(&shared);
         let handler = move |request: Request| {
             let (shared, signal) = (Arc::clone(&shared), Arc::clone(&signal));
-            async move { export(request, &*signal, &shared.0, &shared.1).await.unwrap_or_else(failure) }
+            async move {
+                if !is_grpc(request.headers()) {
+                    events::rejected(signal.lane(), "content_type", 1);
+                    return elsewhere();
+                }
+                export(request, &*signal, &shared.0, &shared.1).await.unwrap_or_else(failure)
+            }
         };
         router.route(&format!("/{service}/Export"), post(handler))
-    });
-    router.fallback(|| async { failure(Status::unimplemented("no such service here")) })
+    })
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// gRPC's errors are successes to HTTP: whoever does not speak it must not get one.
+fn elsewhere() -> Response {
+    let text =
+        "this port speaks gRPC; OTLP over HTTP is received at otlp.http.listen, port 4318 by default\n";
+    (StatusCode::UNSUPPORTED_MEDIA_TYPE, text).into_response()
 }
 
 async fn export(

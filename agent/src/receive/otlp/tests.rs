@@ -170,3 +170,15 @@ async fn a_request_without_its_token_is_not_served() {
     let (status, ..) = post(traces(), &[PROTOBUF, ("authorization", "Bearer s3cret")], bytes).await;
     assert_eq!((status, ports.sink.len()), (StatusCode::OK, 1));
 }
+
+#[tokio::test]
+async fn http_at_the_port_of_grpc_gets_an_error_that_http_sees() {
+    let ports = ports(100, |_| {}).await;
+    let service = "opentelemetry.proto.collector.trace.v1.TraceService/Export";
+    for (path, expected, says) in [("v1/traces", 404, "this is otlp_grpc"), (service, 415, "port 4318")] {
+        let bytes = request(&[&[1; 8]]).encode_to_vec();
+        let (status, _, text) = post(format!("{}/{path}", ports.grpc), &[PROTOBUF], bytes).await;
+        assert_eq!((status.as_u16(), ports.sink.len()), (expected, 0), "{path}");
+        assert!(String::from_utf8_lossy(&text).contains(says), "{path}");
+    }
+}
