@@ -53,6 +53,10 @@ faults-real RECORDS="200000":
 fuzz TARGET SECONDS="60":
     scripts/fuzz {{TARGET}} {{SECONDS}}
 
+# from a panic to the page at the intervals that are shipped: about two minutes each
+time-to-page TIMES="3":
+    scripts/time-to-page {{TIMES}}
+
 # dashboards and rules from their typed source
 dashboards:
     cargo run -p sightline-dashboards -- write

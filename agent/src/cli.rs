@@ -139,7 +139,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             complain(&error);
-            if error.is::<config::Error>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+            let usage = error.is::<config::Error>() || error.is::<crate::setup::Wrong>();
+            if usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
 use crate::units::Span;
 use report::Report;
@@ -32,10 +33,10 @@ pub struct Args {
     #[arg(value_enum)]
     part: Option<Part>,
     /// Address of Elasticsearch
-    #[arg(long, env = "ELASTICSEARCH_URL", value_name = "URL")]
+    #[arg(long, env = "ELASTICSEARCH_URL", value_name = "URL", value_parser = address)]
     elasticsearch: Option<String>,
     /// Address of Kibana
-    #[arg(long, env = "KIBANA_URL", value_name = "URL")]
+    #[arg(long, env = "KIBANA_URL", value_name = "URL", value_parser = address)]
     kibana: Option<String>,
     /// User for both
     #[arg(long, env = "ELASTICSEARCH_USERNAME", value_name = "NAME")]
@@ -78,6 +79,19 @@ enum Part {
     Kibana,
 }
 
+/// The command line asks for something that cannot be.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Wrong(&'static str);
+
+/// An address of a server that speaks HTTP.
+fn address(text: &str) -> Result<String, String> {
+    let good = text.parse::<::http::Uri>().is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+    });
+    good.then(|| text.to_owned()).ok_or_else(|| "write http://HOST:PORT or https://HOST:PORT".to_owned())
+}
+
 /// A span as Elasticsearch writes it: a whole number and one unit.
 fn retention(text: &str) -> Result<String, String> {
     let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
@@ -112,19 +126,22 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 async fn apply(args: &Args) -> anyhow::Result<Report> {
     let login = args.login()?;
     let mut report = Report::default();
+    if args.part.is_none() && args.elasticsearch.is_none() && args.kibana.is_none() {
+        let what =
+            "nothing to set up: give --elasticsearch or --kibana, or set ELASTICSEARCH_URL or KIBANA_URL";
+        return Err(Wrong(what).into());
+    }
     if args.part != Some(Part::Kibana) && (args.part.is_some() || args.elasticsearch.is_some()) {
-        let url =
-            args.elasticsearch.as_deref().context("no address: give --elasticsearch or ELASTICSEARCH_URL")?;
+        let url = args
+            .elasticsearch
+            .as_deref()
+            .ok_or(Wrong("no address: give --elasticsearch, or set ELASTICSEARCH_URL"))?;
         elasticsearch::apply(url, login.as_ref(), args, &mut report).await?;
     }
     if args.part != Some(Part::Elasticsearch) && (args.part.is_some() || args.kibana.is_some()) {
-        let url = args.kibana.as_deref().context("no address: give --kibana or KIBANA_URL")?;
+        let url = args.kibana.as_deref().ok_or(Wrong("no address: give --kibana, or set KIBANA_URL"))?;
         kibana::apply(url, login.as_ref(), args, &mut report).await?;
     }
-    anyhow::ensure!(
-        args.elasticsearch.is_some() || args.kibana.is_some(),
-        "nothing to set up: give --elasticsearch or --kibana, or set ELASTICSEARCH_URL or KIBANA_URL"
-    );
     report.close();
     Ok(report)
 }
@@ -132,9 +149,20 @@ async fn apply(args: &Args) -> anyhow::Result<Report> {
 impl Args {
     fn login(&self) -> anyhow::Result<Option<Login>> {
         let Some(name) = self.username.clone() else { return Ok(None) };
-        let file = self.password_file.as_ref().context("a user without a password: give --password-file")?;
+        let file = self.password_file.as_ref();
+        let file = file.ok_or(Wrong(
+            "a user without a password: give --password-file, or set ELASTICSEARCH_PASSWORD_FILE",
+        ))?;
         Ok(Some(Login { name, password: secret(file)? }))
     }
+}
+
+/// The certificates in a PEM file, of which there has to be one.
+fn authorities(file: &std::path::Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let found = read.with_context(|| format!("cannot read certificates from {}", file.display()))?;
+    anyhow::ensure!(!found.is_empty(), "{} holds no certificate in PEM form", file.display());
+    Ok(found)
 }
 
 /// The content of a secret's file without the newline that editors add.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::content::{self, Kind, Object};
 use super::report::{Change, Report};
-use super::{Args, Login, differences, security, wait};
+use super::{Args, Login, authorities, differences, security, wait};
 
 /// Why an object of the server could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +47,7 @@ impl Server {
             builder = builder.auth(Credentials::Basic(login.name.clone(), login.password.clone()));
         }
         if let Some(file) = ca {
+            authorities(file)?;
             builder = builder
                 .cert_validation(CertificateValidation::Full(Certificate::from_pem(&std::fs::read(file)?)?));
         }

@@ -10,11 +10,11 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
-use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
+use rustls::pki_types::ServerName;
 use serde_json::Value;
 
 use super::elasticsearch::chain;
-use super::{Args, Login};
+use super::{Args, Login, authorities};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const LONGEST_ANSWER: usize = 64 << 20;
@@ -58,8 +58,8 @@ impl Server {
         });
         let mut roots = rustls::RootCertStore::empty();
         if let Some(file) = &args.ca_file {
-            for certificate in CertificateDer::pem_file_iter(file)? {
-                roots.add(certificate?)?;
+            for certificate in authorities(file)? {
+                roots.add(certificate)?;
             }
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -22,6 +22,26 @@ fn a_wrong_word_or_flag_is_named_and_exits_64() {
 }
 
 #[test]
+fn a_setup_that_cannot_be_meant_says_what_to_give() {
+    let server = ["setup", "--elasticsearch", "http://127.0.0.1:9", "--wait", "0s"];
+    let with = |more: &[&'static str]| server.iter().copied().chain(more.iter().copied()).collect::<Vec<_>>();
+    for (args, code, named) in [
+        (vec!["setup"], 64, "give --elasticsearch or --kibana"),
+        (vec!["setup", "kibana"], 64, "give --kibana, or set KIBANA_URL"),
+        (vec!["setup", "--elasticsearch", "ftp://x"], 64, "write http://HOST:PORT"),
+        (with(&["--username", "u"]), 64, "give --password-file"),
+        (with(&["--log-retention", "30days"]), 64, "write 30d, 12h or 90m"),
+        (with(&["--username", "u", "--password-file", "/nonexistent/p"]), 1, "cannot read /nonexistent/p"),
+        (with(&["--ca-file", "/dev/null"]), 1, "/dev/null holds no certificate"),
+        (with(&[]), 69, ""),
+    ] {
+        let output = sightline(&args);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(named), "{args:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
 fn a_configuration_error_names_file_line_and_column() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("s.yaml");
