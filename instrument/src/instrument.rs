@@ -3,7 +3,9 @@
 use crate::clock::Clock;
 use crate::current;
 use crate::drops::Drops;
+use crate::environment::process_env;
 use crate::health::Health;
+use crate::identity::Identity;
 use crate::ids::IdSource;
 use crate::logs::layer::{LogFilter, RateLimit};
 use crate::metrics::recorder::Recorder;
@@ -11,7 +13,7 @@ use crate::metrics::registry::Registry;
 use crate::metrics::sink::Sink;
 use crate::panics;
 use crate::pipe::Pipe;
-use crate::settings::{Identity, LogTarget, Settings, process_env};
+use crate::settings::{LogTarget, Settings};
 use crate::traces::queue::Queue;
 use crate::workers::Workers;
 use parking_lot::Mutex;

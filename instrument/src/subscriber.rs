@@ -28,6 +28,7 @@ where
 }
 
 #[cfg(not(feature = "otlp"))]
+#[expect(clippy::extra_unused_type_parameters, reason = "the other form needs it")]
 fn bridge<S>(_: &Instrument) -> Option<tracing_subscriber::layer::Identity> {
     None
 }

@@ -2,9 +2,9 @@
 
 use crate::clock;
 use crate::current::Scope;
+use crate::identity::Identity;
 use crate::ids::{SpanIds, hex16, hex32};
 use crate::json;
-use crate::settings::Identity;
 use crate::wire::field;
 use std::cell::RefCell;
 

@@ -151,7 +151,8 @@ fn send(socket: &Socket, packet: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Identity, Settings};
+    use crate::identity::Identity;
+    use crate::settings::Settings;
 
     #[cfg(unix)]
     #[test]

@@ -2,7 +2,8 @@
 //! agent would give them, so that dashboards and rules fit both ways.
 
 use super::registry::{Cell, Kind, Series};
-use crate::settings::{Identity, Settings};
+use crate::identity::Identity;
+use crate::settings::Settings;
 use crate::wire::{self, group, label, metric, outcome};
 use metrics::{Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};

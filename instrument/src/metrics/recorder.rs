@@ -134,8 +134,9 @@ impl metrics::Recorder for Recorder {
 mod tests {
     use super::*;
     use crate::drops::Drops;
+    use crate::identity::Identity;
     use crate::metrics::{render, series::Samples};
-    use crate::settings::{Identity, Settings};
+    use crate::settings::Settings;
 
     #[test]
     fn the_facade_joins_the_same_series() {

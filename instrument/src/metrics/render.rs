@@ -142,8 +142,9 @@ pub(crate) fn plain(digits: &mut [u8; 40], value: f64) -> &str {
 mod tests {
     use super::*;
     use crate::drops::Drops;
+    use crate::identity::Identity;
     use crate::metrics::registry::Kind;
-    use crate::settings::{Identity, Settings, StatsdStyle};
+    use crate::settings::{Settings, StatsdStyle};
     use proptest::prelude::*;
     use std::sync::Arc;
     use std::time::Duration;

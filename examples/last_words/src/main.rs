@@ -1,7 +1,7 @@
 //! What a service says that is built with `panic = "abort"`: its process ends with the first panic, and the report is
 //! sent before. The program starts itself once more as that service, and is its collector.
 //!
-//! `cargo run -p sightline-instrument --profile abort --example last_words`
+//! `cargo run -p last_words --profile abort`
 #![allow(clippy::print_stdout, reason = "it shows something")]
 
 use sightline_instrument::{Instrument, LogTarget, annotate};
