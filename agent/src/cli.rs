@@ -242,7 +242,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
 
 /// The agent from start to stop.
 async fn serve(loaded: Loaded<Config>) -> anyhow::Result<()> {
-    let chosen = loaded.settings.web.token.is_some();
+    let chosen = loaded.settings.web.token.is_some() || loaded.settings.web.token_file.is_some();
     let agent = Agent::start(loaded).await?;
     // A token that the agent made itself is known to nobody yet; it is said here once, and never logged.
     if let Some(token) = agent.token().filter(|_| !chosen) {

@@ -30,6 +30,17 @@ pub enum Severity {
     None,
 }
 
+impl Severity {
+    /// The value of the label.
+    pub fn word(self) -> &'static str {
+        match self {
+            Severity::Critical => "critical",
+            Severity::Warning => "warning",
+            Severity::None => "none",
+        }
+    }
+}
+
 /// An alert, with what the person who gets it needs.
 #[derive(Debug, Clone)]
 pub struct Alert {
@@ -110,12 +121,8 @@ impl Alert {
         if let Some(wait) = self.wait {
             let _ = writeln!(out, "        for: {wait}");
         }
-        let severity = match self.severity {
-            Severity::Critical => "critical",
-            Severity::Warning => "warning",
-            Severity::None => "none",
-        };
-        let _ = writeln!(out, "        labels: {{severity: {severity}, class: {}}}", self.class);
+        let _ =
+            writeln!(out, "        labels: {{severity: {}, class: {}}}", self.severity.word(), self.class);
         out.push_str("        annotations:\n");
         for (key, value) in self.annotations(settings) {
             let _ = writeln!(out, "          {key}: {}", quoted(&value));

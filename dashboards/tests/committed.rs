@@ -132,9 +132,12 @@ fn every_alert_has_a_runbook_and_two_tests() {
         .unwrap()
         .map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap())
         .collect();
+    let list = std::fs::read_to_string(root().join("../docs/runbooks/README.md")).unwrap();
     for alert in rules::all(&settings).iter().flat_map(|file| &file.alerts) {
         let runbook = root().join("../docs/runbooks").join(format!("{}.md", alert.name));
         assert!(runbook.exists(), "{} is missing", runbook.display());
+        let row = format!("| [{0}]({0}.md) | {1} |", alert.name, alert.severity.word());
+        assert!(list.contains(&row), "docs/runbooks/README.md lacks: {row}");
         let family = if alert.name.starts_with("Health") { "Health.*" } else { alert.name };
         let named = tests.contains(&format!("\"{family}\"")) || alert.name == "Watchdog";
         assert!(named, "no test names {}", alert.name);

@@ -97,9 +97,7 @@ impl Agent {
             .merge(tap::router(log_tap, span_tap, stop))
             .merge(web::health::router(probe))
             .merge(back_ends.apis(&config.web));
-        let web = web::start(&config.web, apis)
-            .await
-            .with_context(|| format!("cannot listen on {}; change web.listen", config.web.listen))?;
+        let web = web::start(&config.web, apis).await?;
         let queues = back_ends.queues().into_iter().chain(remote_write.queues()).collect();
         let replays = delivery::replays(Arc::clone(&back_ends.letters), queues);
         Ok(Agent {

@@ -26,6 +26,8 @@ pub struct Settings {
     pub listen: String,
     /// The token; made anew at each start and printed once when it is needed and not set here.
     pub token: Option<String>,
+    /// File that holds the token, where an environment or a configuration is no place for it.
+    pub token_file: Option<PathBuf>,
     /// A folder of dashboards in Grafana's classic JSON, shown beside the built-in ones.
     pub dashboards: Option<PathBuf>,
     /// A folder to read the page's files from instead of the built-in ones, for work on them.
@@ -34,7 +36,26 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { listen: "127.0.0.1:9102".to_owned(), token: None, dashboards: None, page: None }
+        Settings {
+            listen: "127.0.0.1:9102".to_owned(),
+            token: None,
+            token_file: None,
+            dashboards: None,
+            page: None,
+        }
+    }
+}
+
+impl Settings {
+    /// The token that the settings name, from whichever place.
+    fn own_token(&self) -> io::Result<Option<String>> {
+        let Some(file) = &self.token_file else { return Ok(self.token.clone()) };
+        let wrong = |why: String| io::Error::other(format!("web.token_file {}: {why}", file.display()));
+        let token = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+        match token.trim() {
+            "" => Err(wrong("it is empty".to_owned())),
+            token => Ok(Some(token.to_owned())),
+        }
     }
 }
 
@@ -62,10 +83,14 @@ impl Handle {
 
 /// Binds the address of `settings` and serves `router` on it.
 pub async fn start(settings: &Settings, router: Router) -> io::Result<Handle> {
-    let listener = TcpListener::bind(&settings.listen).await?;
+    let own = settings.own_token()?;
+    let listener = TcpListener::bind(&settings.listen).await.map_err(|error| {
+        let what = format!("cannot listen on {}; change web.listen: {error}", settings.listen);
+        io::Error::new(error.kind(), what)
+    })?;
     let address = listener.local_addr()?;
-    let token: Option<Arc<str>> = match (&settings.token, address.ip().is_loopback()) {
-        (Some(token), _) => Some(token.as_str().into()),
+    let token: Option<Arc<str>> = match (own, address.ip().is_loopback()) {
+        (Some(token), _) => Some(token.into()),
         (None, true) => None,
         (None, false) => Some(access::new_token()?.into()),
     };
@@ -82,4 +107,25 @@ pub async fn start(settings: &Settings, router: Router) -> io::Result<Handle> {
         }
     });
     Ok(Handle { address, token, stop, task })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Router, Settings, start};
+
+    #[tokio::test]
+    async fn the_token_may_come_from_a_file_and_a_wrong_file_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        std::fs::write(&file, "abc123\n").unwrap();
+        let settings = Settings {
+            listen: "127.0.0.1:0".to_owned(),
+            token_file: Some(file.clone()),
+            ..Settings::default()
+        };
+        assert_eq!(start(&settings, Router::new()).await.unwrap().token.as_deref(), Some("abc123"));
+        std::fs::write(&file, "\n").unwrap();
+        let empty = start(&settings, Router::new()).await.unwrap_err().to_string();
+        assert_eq!(empty, format!("web.token_file {}: it is empty", file.display()));
+    }
 }

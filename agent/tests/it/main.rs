@@ -10,6 +10,7 @@ mod bad_input;
 mod budget;
 mod command_line;
 mod delivery;
+mod documents;
 mod fakes;
 mod faults;
 mod first_light;
