@@ -42,8 +42,33 @@ impl Exporter for Told {
     }
 }
 
+/// The same, one record after the other, and none behind one that has to wait.
+struct InOrder(Told);
+
+impl Exporter for InOrder {
+    const IN_ORDER: bool = true;
+
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    async fn export(&self, batch: &[Entry]) -> Vec<Verdict> {
+        let mut verdicts = Vec::new();
+        for entry in batch {
+            verdicts.extend(self.0.export(std::slice::from_ref(entry)).await);
+            if let Some(Verdict::Retry { .. }) = verdicts.last() {
+                verdicts.resize(batch.len(), retry("503"));
+                break;
+            }
+        }
+        verdicts
+    }
+}
+
 struct Outcome {
     stored: Vec<u64>,
+    /// As they came to be stored.
+    order: Vec<u64>,
     tries: BTreeMap<u64, u32>,
     letters: Vec<u64>,
     books: ledger::Balance,
@@ -71,6 +96,16 @@ async fn pump(
     settings: &Settings,
     decide: fn(u64, u32) -> Verdict,
 ) -> Outcome {
+    pump_into(lane, count, settings, decide, |told| told).await
+}
+
+async fn pump_into<E: Exporter>(
+    lane: &'static str,
+    count: u64,
+    settings: &Settings,
+    decide: fn(u64, u32) -> Verdict,
+    exporter: fn(Told) -> E,
+) -> Outcome {
     let dir = tempfile::tempdir().unwrap();
     let queue_settings = queue::Settings { min_free: Bytes(0), ..queue::Settings::default() };
     let queue = Queue::open(dir.path(), lane, &queue_settings).unwrap();
@@ -78,7 +113,7 @@ async fn pump(
         Arc::new(DeadLetters::open(&dir.path().join("dlq"), &dead_letters::Settings::default()).unwrap());
     let (seen, stored) = (Arc::new(Mutex::default()), Arc::new(Mutex::default()));
     let told = Told { decide, seen: Arc::clone(&seen), stored: Arc::clone(&stored) };
-    let pump = Pump::start(queue.clone(), told, letters.clone(), settings);
+    let pump = Pump::start(queue.clone(), exporter(told), letters.clone(), settings);
     for from in (0..count).step_by(250) {
         let texts: Vec<String> = (from..count.min(from + 250)).map(|n| n.to_string()).collect();
         ledger::lane(lane).received(texts.len() as u64);
@@ -98,10 +133,11 @@ async fn pump(
         .iter()
         .map(|l| std::str::from_utf8(&l.payload).unwrap().parse().unwrap())
         .collect();
-    let mut stored = stored.lock().clone();
+    let order = stored.lock().clone();
+    let mut stored = order.clone();
     stored.sort_unstable();
     let tries = seen.lock().clone();
-    Outcome { stored, tries, letters, books: ledger::lane(lane).balance(), status }
+    Outcome { stored, order, tries, letters, books: ledger::lane(lane).balance(), status }
 }
 
 #[tokio::test]
@@ -211,4 +247,15 @@ async fn what_cannot_be_delivered_before_the_deadline_stays_in_the_queue() {
     let queue = Queue::open(dir.path(), "pump-deadline", &queue_settings).unwrap();
     assert_eq!(queue.depth().records, 2);
     queue.close(Instant::now() + Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn nothing_overtakes_where_the_order_counts() {
+    let decide = |number, tries| if number % 70 == 7 && tries < 3 { retry("503") } else { Verdict::Done };
+    let outcome = pump_into("pump-order", 1000, &settings(), decide, InOrder).await;
+    assert_eq!(outcome.order, (0..1000).collect::<Vec<_>>());
+    // An exporter that does not ask for it goes on with what does not wait.
+    let outcome = pump("pump-no-order", 1000, &settings(), decide).await;
+    assert_eq!(outcome.stored, (0..1000).collect::<Vec<_>>());
+    assert!(!outcome.order.is_sorted(), "the order says nothing if it holds anyhow");
 }
