@@ -17,20 +17,26 @@ use sightline_agent::store::events::{EventStore, Events, Search, Sort};
 use sightline_agent::store::query::{Operator, parse};
 use sightline_agent::store::settings::Settings;
 
-/// As many as the writer's thread gathers for one commit under load.
+/// As many as the writer's thread gathers for one commit under load. `STORE_BENCH_BATCH` sets another size: with 1,000
+/// the disk looks as after a day in which the merges had time.
 const BATCH: u64 = 20_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let records: u64 =
-        std::env::var("STORE_BENCH_RECORDS").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
+    let number = |name: &str| std::env::var(name).ok().and_then(|n| n.parse().ok());
+    let records: u64 = number("STORE_BENCH_RECORDS").unwrap_or(1_000_000);
+    let batch: u64 = number("STORE_BENCH_BATCH").unwrap_or(BATCH).max(1);
     let dir = std::env::temp_dir().join(format!("sightline-store-bench-{}", std::process::id()));
     let settings = Settings { min_free: sightline_agent::units::Bytes(0), ..Settings::default() };
-    let result = run(&dir, &settings, records);
+    let result = run(&dir, &settings, (records, batch));
     std::fs::remove_dir_all(&dir)?;
     result
 }
 
-fn run(dir: &std::path::Path, settings: &Settings, records: u64) -> Result<(), Box<dyn Error>> {
+fn run(
+    dir: &std::path::Path,
+    settings: &Settings,
+    (records, at_once): (u64, u64),
+) -> Result<(), Box<dyn Error>> {
     let now = i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis())?;
     let events = Events::open(dir, settings)?;
     let (mut raw, mut slowest, mut wall) = (0_u64, 0.0_f64, 0.0);
@@ -40,7 +46,7 @@ fn run(dir: &std::path::Path, settings: &Settings, records: u64) -> Result<(), B
     let (mut most_own, mut most_all) = (0, 0);
     while made < records {
         let batch: Vec<Entry> =
-            (made..records.min(made + BATCH)).map(|n| record(n, now - (records - n) as i64)).collect();
+            (made..records.min(made + at_once)).map(|n| record(n, now - (records - n) as i64)).collect();
         made += batch.len() as u64;
         raw += batch.iter().map(|entry| entry.payload.len() as u64).sum::<u64>();
         let (cpu, started) = (cpu_seconds(), Instant::now());
@@ -67,7 +73,7 @@ fn run(dir: &std::path::Path, settings: &Settings, records: u64) -> Result<(), B
         made as f64 / spent
     );
     println!(
-        "         slowest commit of {BATCH}: {slowest:.2} s; disk {} MiB = {:.2} of raw",
+        "         slowest commit of {at_once}: {slowest:.2} s; disk {} MiB = {:.2} of raw",
         bytes >> 20,
         bytes as f64 / raw as f64
     );

@@ -6,7 +6,7 @@ use crate::units::{Bytes, Span};
 #[derive(Debug, Clone, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// How long and how much of the logs is kept. Default: 30 days, 8 GiB.
+    /// How long and how much of the logs is kept. Default: 30 days, 10 GiB.
     pub logs: Keep,
     /// How long and how much of the spans is kept. Default: 7 days, 4 GiB.
     pub spans: Keep,
@@ -47,7 +47,7 @@ const DAY: u64 = 86_400;
 impl Default for Settings {
     fn default() -> Self {
         Settings {
-            logs: Keep { age: Span::secs(30 * DAY), size: Bytes(8 << 30) },
+            logs: Keep { age: Span::secs(30 * DAY), size: Bytes(10 << 30) },
             spans: Keep { age: Span::secs(7 * DAY), size: Bytes(4 << 30) },
             metrics: super::metrics::Settings::default(),
             rules: super::rules::Settings::default(),

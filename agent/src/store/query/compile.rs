@@ -206,8 +206,7 @@ impl Scope<'_> {
     pub(crate) fn regex(&self, name: &str, pattern: &str) -> Result<Boxed, QueryError> {
         match self.fields.resolve(self.kind, name) {
             Target::Text(field, path) => {
-                let fields = (field, self.fields.source);
-                let expression = Expression::new(fields, path, pattern, Arc::clone(self.budget))?;
+                let expression = Expression::new(field, path, pattern, Arc::clone(self.budget))?;
                 Ok(Box::new(DocPredicateQuery::from(expression)))
             }
             _ => {

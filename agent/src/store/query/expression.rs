@@ -14,7 +14,7 @@ use tantivy::query::BitSetDocSet;
 use tantivy::query::doc_predicate_query::{
     ConstOrVariableSegmentPredicate, DocPredicate, SegmentDocPredicate,
 };
-use tantivy::schema::{Field, IndexRecordOption, TantivyDocument, Value};
+use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::store::StoreReader;
 use tantivy::{BitSet, DocId, DocSet, InvertedIndexReader, SegmentReader, TERMINATED, Term};
 
@@ -22,7 +22,7 @@ use super::QueryError;
 use super::needs::{Need, Plan, plan};
 use super::pattern::anchored;
 use super::scan::{Budget, after};
-use super::text::text_of;
+use super::text::{Source, text_of};
 use crate::store::events::words::{MARK, lower};
 
 /// Blocks of stored records that a search keeps unpacked.
@@ -32,8 +32,7 @@ const BLOCKS: usize = 8;
 pub(crate) struct Expression {
     /// Its words.
     field: Field,
-    /// The record as it came, and what it calls the text.
-    source: Field,
+    /// What the record as it came calls the text.
     path: &'static str,
     whole: Regex,
     way: Way,
@@ -59,7 +58,7 @@ impl Expression {
     /// # Errors
     /// The expression cannot be read.
     pub(crate) fn new(
-        (field, source): (Field, Field),
+        field: Field,
         path: &'static str,
         pattern: &str,
         budget: Arc<Budget>,
@@ -71,7 +70,7 @@ impl Expression {
             Plan::Read(need) => Way::Read(need),
         };
         budget.will_read_records();
-        Ok(Expression { field, source, path, whole, way, budget, known: Mutex::default() })
+        Ok(Expression { field, path, whole, way, budget, known: Mutex::default() })
     }
 
     fn candidates(&self, reader: &SegmentReader) -> tantivy::Result<Arc<Candidates>> {
@@ -128,7 +127,6 @@ impl DocPredicate for Expression {
         let check = Check {
             candidates,
             store: reader.get_store_reader(BLOCKS)?,
-            source: self.source,
             path: self.path,
             whole: self.whole.clone(),
             budget: Arc::clone(&self.budget),
@@ -142,7 +140,6 @@ impl DocPredicate for Expression {
 pub(crate) struct Check {
     candidates: Arc<Candidates>,
     store: StoreReader,
-    source: Field,
     path: &'static str,
     whole: Regex,
     budget: Arc<Budget>,
@@ -158,9 +155,8 @@ impl SegmentDocPredicate for Check {
         if self.seen.is_multiple_of(256) && self.budget.over() || self.budget.spent() {
             return false;
         }
-        let Ok(document) = self.store.get::<TantivyDocument>(doc) else { return false };
-        let source = document.get_first(self.source).and_then(|value| value.as_bytes());
-        source.and_then(|source| text_of(source, self.path)).is_some_and(|text| self.whole.is_match(&text))
+        let Ok(Source(source)) = self.store.get::<Source>(doc) else { return false };
+        text_of(&source, self.path).is_some_and(|text| self.whole.is_match(&text))
     }
 
     fn cost(&self) -> u64 {

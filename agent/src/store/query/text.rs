@@ -5,8 +5,51 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use tantivy::schema::document::{
+    DeserializeError, DocumentDeserialize, DocumentDeserializer, ValueDeserialize, ValueDeserializer,
+    ValueVisitor,
+};
 
 use crate::store::events::record::lookup_str;
+
+/// The record as it came, out of a stored document. The engine's own form of a document is made of every field.
+pub(crate) struct Source(pub(crate) Vec<u8>);
+
+impl DocumentDeserialize for Source {
+    fn deserialize<'de, D: DocumentDeserializer<'de>>(mut document: D) -> Result<Self, DeserializeError> {
+        let mut source = Vec::new();
+        while let Some((_, bytes)) = document.next_field::<Bytes>()? {
+            // It is the only stored field of bytes.
+            if let Bytes(Some(bytes)) = bytes {
+                source = bytes;
+            }
+        }
+        Ok(Source(source))
+    }
+}
+
+/// A stored value if it is one of bytes.
+struct Bytes(Option<Vec<u8>>);
+
+impl ValueDeserialize for Bytes {
+    fn deserialize<'de, D: ValueDeserializer<'de>>(value: D) -> Result<Self, DeserializeError> {
+        value.deserialize_any(BytesOnly)
+    }
+}
+
+struct BytesOnly;
+
+impl ValueVisitor for BytesOnly {
+    type Value = Bytes;
+
+    fn visit_bytes(&self, bytes: Vec<u8>) -> Result<Bytes, DeserializeError> {
+        Ok(Bytes(Some(bytes)))
+    }
+
+    fn visit_string(&self, _: String) -> Result<Bytes, DeserializeError> {
+        Ok(Bytes(None))
+    }
+}
 
 /// The text that a record has under `path`, nested or spelt flat; none if there is no such text.
 pub(crate) fn text_of<'a>(source: &'a [u8], path: &str) -> Option<Cow<'a, str>> {
