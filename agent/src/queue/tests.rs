@@ -270,6 +270,9 @@ fn said_at_the_start(dir: &Path, lane: &'static str) -> String {
     let said = Said::default();
     let writer = said.clone();
     let log = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+    // With one subscriber known, a line that another test's thread reaches first is taken to interest nobody, for all
+    // threads; with a second one each subscriber is asked.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     tracing::subscriber::with_default(log, || close(&open(dir, lane)));
     let text = said.0.lock().clone();
     String::from_utf8(text).unwrap()

@@ -46,7 +46,7 @@ fn now() -> Vec<Panel> {
         .unit(Unit::Ratio)
         .promql("", format!("min({})", Select::chosen("instrument:error_budget:left30d")))
         .steps(&[Step(None, "red"), Step(Some(0.1), "orange"), Step(Some(0.5), "green")])
-        .no_value("needs the recording rules"),
+        .no_value("no requests yet, or Prometheus lacks the recording rules"),
         Panel::new(
             Kind::Stat,
             "Panics, 24 h",

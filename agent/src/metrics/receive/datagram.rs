@@ -15,9 +15,10 @@ use crate::metrics::tally::{Batch, Lost};
 const BATCH: usize = 64;
 /// How long a call waits before it looks whether to stop.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// When a batch has left nothing behind the thread gives the next one time to gather: waking for each datagram costs more than reading it,
-/// and so does looking for series that have left the processor's caches meanwhile. How long, by what the kernel buffers for
-/// the socket (as it says itself, which is twice what was asked for): the buffer must hold what comes meanwhile.
+/// When a batch has left nothing behind, the thread gives the next one time to gather: waking for each datagram costs more
+/// than reading it, and so does looking for series that have left the processor's caches meanwhile. How long, by what
+/// the kernel buffers for the socket (as it says itself, which is twice what was asked for): the buffer must hold what
+/// comes meanwhile. Twice as long where little came the last time.
 const REST: [(usize, Duration); 2] =
     [(16 << 20, Duration::from_millis(10)), (1 << 20, Duration::from_millis(1))];
 
@@ -52,7 +53,7 @@ impl Receiver {
         let room = socket2::SockRef::from(&socket).recv_buffer_size().unwrap_or(0);
         // Senders to a unix socket wait for room instead of losing.
         let rest = REST.iter().find(|(needs, _)| room >= *needs && !self.unix).map(|(_, rest)| *rest);
-        let mut rests = true;
+        let (mut rests, mut gathered) = (true, 0);
         let mut batch = Batch::default();
         let mut failures = 0u32;
         loop {
@@ -61,7 +62,8 @@ impl Receiver {
                 if !sys::readable(socket, PATIENCE) {
                     continue;
                 }
-                std::thread::sleep(rest);
+                std::thread::sleep(if gathered < BATCH { rest * 2 } else { rest });
+                gathered = 0;
             }
             match datagrams.receive(socket, !stopping) {
                 Ok(0) if stopping => break,
@@ -69,6 +71,7 @@ impl Receiver {
                 Ok(count) => {
                     failures = 0;
                     self.take(registry, &mut datagrams, count, &mut batch, relay.as_mut());
+                    gathered += count;
                     rests = count < BATCH;
                 }
                 Err(error) => {
