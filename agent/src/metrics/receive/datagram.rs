@@ -59,7 +59,8 @@ impl Receiver {
         loop {
             let stopping = stop.load(Relaxed);
             if let Some(rest) = rest.filter(|_| rests && !stopping) {
-                if !sys::readable(socket, PATIENCE) {
+                // While something comes each time there is no need to wait for it first: that would be a second waking.
+                if gathered == 0 && !sys::readable(socket, PATIENCE) {
                     continue;
                 }
                 std::thread::sleep(if gathered < BATCH { rest * 2 } else { rest });
