@@ -262,4 +262,13 @@ P
         [ "$(wc -c <"$secret")" -ge 32 ] || { echo "$secret is short"; return 1; }
     done
     [ -z "$(find "$work/secrets" -type f -perm /077)" ] || { echo "others can read a secret"; return 1; }
+    # No layer of an image can hold one: the build never sees the files, and what is shipped is copied out of its results alone.
+    for place in .env secrets; do
+        grep -qx "$place" deploy/Dockerfile.dockerignore || { echo "a build of the image sees $place"; return 1; }
+    done
+    shipped=$(awk '/^FROM/ { stage++ } stage > 1 && /^(COPY|ADD|ARG|RUN|ENV)/' deploy/Dockerfile)
+    if printf '%s\n' "$shipped" | grep -Ev '^COPY --from=build (--chown=[0-9:]+ )?/out/'; then
+        echo "that can bring a secret into a layer of the image"
+        return 1
+    fi
 }
