@@ -31,12 +31,12 @@ missing_modules_build() {
 elasticsearch_start() {
     elasticsearch_install
     elasticsearch_home "$2" "$elasticsearch_version"
-    rm -rf "$2/home/plugins"
-    mkdir -p "$2/home/plugins"
-    cp -r "$modules" "$2/home/plugins/missing-modules"
+    rm -rf "$2/program/plugins"
+    mkdir -p "$2/program/plugins"
+    cp -r "$modules" "$2/program/plugins/missing-modules"
     secured=false
     [ -z "${ES_PASSWORD:-}" ] || secured=true
-    cat >"$2/home/config/elasticsearch.yml" <<Y
+    cat >"$2/program/config/elasticsearch.yml" <<Y
 cluster.name: sightline-test
 node.name: test
 http.host: 127.0.0.1
@@ -73,32 +73,32 @@ elasticsearch_unpack() {
     rm -rf "$fresh" "$cache/elasticsearch-$1.zip"
 }
 
-# elasticsearch_home DIR VERSION: its program in DIR/home. Files are linked, not copied, where the file system lets us; its
+# elasticsearch_home DIR VERSION: its program in DIR/program. Files are linked, not copied, where the file system lets us; its
 # settings are always a copy.
 elasticsearch_home() {
-    [ ! -d "$1/home" ] || return 0
-    cp -rl "$cache/elasticsearch-$2" "$1/home" 2>/dev/null || {
-        rm -rf "$1/home"
-        cp -r "$cache/elasticsearch-$2" "$1/home"
+    [ ! -d "$1/program" ] || return 0
+    cp -rl "$cache/elasticsearch-$2" "$1/program" 2>/dev/null || {
+        rm -rf "$1/program"
+        cp -r "$cache/elasticsearch-$2" "$1/program"
     }
-    rm -rf "$1/home/config"
-    cp -r "$cache/elasticsearch-$2/config" "$1/home/config"
+    rm -rf "$1/program/config"
+    cp -r "$cache/elasticsearch-$2/config" "$1/program/config"
 }
 
-# elasticsearch_serve PORT DIR JDK: starts what is in DIR/home with the settings that are there, and waits for it
+# elasticsearch_serve PORT DIR JDK: starts what is in DIR/program with the settings that are there, and waits for it
 elasticsearch_serve() {
     heap=${ES_HEAP:-512m} user=
-    mkdir -p "$2/data" "$2/logs" "$2/tmp" "$2/home/logs" # Java's own log goes below the program's folder
-    printf '%s\n' "path.data: $2/data" "path.logs: $2/logs" "${ES_EXTRA:-}" >>"$2/home/config/elasticsearch.yml"
+    mkdir -p "$2/data" "$2/logs" "$2/tmp" "$2/program/logs" # Java's own log goes below the program's folder
+    printf '%s\n' "path.data: $2/data" "path.logs: $2/logs" "${ES_EXTRA:-}" >>"$2/program/config/elasticsearch.yml"
     if [ "$(id -u)" = 0 ]; then # it refuses to run as root
         chown nobody "$2"
-        chown -R nobody "$2/data" "$2/logs" "$2/tmp" "$2/home/config" "$2/home/logs"
+        chown -R nobody "$2/data" "$2/logs" "$2/tmp" "$2/program/config" "$2/program/logs"
         user="setpriv --reuid=nobody --regid=nogroup --clear-groups"
         $user test -w "$2/data" || die "$2: the user nobody cannot reach it; choose a folder below /tmp"
     fi
     (
-        cd "$2/home"
-        export HOME="$2" ES_TMPDIR="$2/tmp" ES_JAVA_HOME="$3" JAVA_HOME="$3" ES_PATH_CONF="$2/home/config"
+        cd "$2/program"
+        export HOME="$2" ES_TMPDIR="$2/tmp" ES_JAVA_HOME="$3" JAVA_HOME="$3" ES_PATH_CONF="$2/program/config"
         if [ -n "${ES_PASSWORD:-}" ]; then
             rm -f config/elasticsearch.keystore
             printf '%s' "$ES_PASSWORD" | $user bin/elasticsearch-keystore add -x -f bootstrap.password

@@ -11,7 +11,7 @@ elasticsearch6_mend() { sed -i '/ConcMarkSweep/d;/CMSInitiating/d' config/jvm.op
 elasticsearch6_start() {
     elasticsearch6_install
     elasticsearch_home "$2" "$elasticsearch6_version"
-    cat >"$2/home/config/elasticsearch.yml" <<Y
+    cat >"$2/program/config/elasticsearch.yml" <<Y
 cluster.name: sightline-retention
 http.host: 127.0.0.1
 http.port: $1

@@ -11,6 +11,7 @@ use crate::receive::listen::{self, Door};
 use crate::receive::sink::Sink;
 use crate::receive::tls::{self, TlsError};
 
+mod card;
 pub mod draft;
 pub mod ecs;
 pub mod envelope;

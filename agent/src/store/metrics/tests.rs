@@ -71,12 +71,12 @@ fn a_series_that_vanishes_ends_at_once() {
     assert_eq!(series.len(), 1);
 }
 
-#[test]
-fn a_kill_at_any_byte_loses_at_most_the_last_round() {
+/// A store that took so many rounds, and the file of its head's log.
+fn log_of(rounds: i64) -> (tempfile::TempDir, std::path::PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     {
         let store = open(dir.path());
-        for i in 0..5 {
+        for i in 0..rounds {
             round(&store, T0 + i * 10_000, &[i as f64, 1.0]);
         }
     }
@@ -85,6 +85,12 @@ fn a_kill_at_any_byte_loses_at_most_the_last_round() {
         .map(|e| e.unwrap().path())
         .find(|p| p.file_name().unwrap().to_string_lossy().starts_with("head-"))
         .unwrap();
+    (dir, log)
+}
+
+#[test]
+fn a_kill_at_any_byte_loses_at_most_the_last_round() {
+    let (dir, log) = log_of(5);
     let whole = std::fs::read(&log).unwrap();
     let mut kept = Vec::new();
     for cut in (0..=whole.len()).rev() {
@@ -99,18 +105,7 @@ fn a_kill_at_any_byte_loses_at_most_the_last_round() {
 
 #[test]
 fn a_flipped_bit_in_the_log_costs_five_minutes_at_most() {
-    let dir = tempfile::tempdir().unwrap();
-    {
-        let store = open(dir.path());
-        for i in 0..200 {
-            round(&store, T0 + i * 10_000, &[i as f64, 1.0]);
-        }
-    }
-    let log = std::fs::read_dir(dir.path())
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .find(|p| p.file_name().unwrap().to_string_lossy().starts_with("head-"))
-        .unwrap();
+    let (dir, log) = log_of(200);
     let whole = std::fs::read(&log).unwrap();
     for at in (0..whole.len() * 3 / 4).step_by(37) {
         let mut bytes = whole.clone();
