@@ -6,9 +6,9 @@ use crate::http::redact;
 use crate::ids::SpanIds;
 use crate::propagation;
 use crate::timed::Running;
-use crate::traces::span::Role;
+use crate::traces::span::{Role, bare};
 use crate::wire;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, Version};
 use pin_project_lite::pin_project;
 use std::fmt::Display;
 use std::future::Future;
@@ -46,12 +46,26 @@ impl Call {
         if !running.recorded() {
             return Some(Call(running));
         }
-        running.attributes.text("http.request.method", method.as_str());
-        running.attributes.text("url.full", &full(uri));
-        if let Some(host) = uri.host() {
-            running.attributes.text("server.address", host);
+        let methods = &running.scope.instrument.settings().methods;
+        running.attributes.text("http.request.method", methods.known(method));
+        if let Some(original) = methods.original(method) {
+            running.attributes.text("http.request.method_original", original);
         }
-        if let Some(port) = uri.port_u16() {
+        running.method = Some(method.clone());
+        // A client that knows the other end by itself (tonic's channel) leaves the address to come without it.
+        match uri.host() {
+            Some(host) => {
+                running.attributes.text("url.full", &full(uri));
+                running.attributes.text("server.address", bare(host));
+            }
+            None => running.attributes.text("url.path", uri.path()),
+        }
+        let usual = match uri.scheme_str() {
+            Some("http") => Some(80),
+            Some("https") => Some(443),
+            _ => None,
+        };
+        if let Some(port) = uri.port_u16().or(usual) {
             running.attributes.int("server.port", i64::from(port));
         }
         Some(Call(running))
@@ -62,19 +76,27 @@ impl Call {
     }
 
     /// The answer's head came, and with it the outcome.
-    pub(crate) fn answered(mut self, status: u16, headers: &HeaderMap) {
+    pub(crate) fn answered(mut self, status: u16, version: Version, headers: &HeaderMap) {
         self.0.attributes.int("http.response.status_code", i64::from(status));
+        self.spoke(version);
         self.ended(status, grpc_status(headers));
     }
 
+    fn spoke(&mut self, version: Version) {
+        if let Some(version) = crate::context::version(version) {
+            self.0.attributes.text("network.protocol.version", version);
+        }
+    }
+
     /// [`Call::answered`]; the call itself where its outcome is still to come: gRPC tells it in the trailers.
-    pub(crate) fn headed(self, status: u16, headers: &HeaderMap) -> Option<Self> {
+    pub(crate) fn headed(mut self, status: u16, version: Version, headers: &HeaderMap) -> Option<Self> {
         let kind = headers.get(http::header::CONTENT_TYPE).map(HeaderValue::as_bytes);
         let grpc = kind.is_some_and(|k| k.starts_with(b"application/grpc"));
         if status == 200 && grpc && !headers.contains_key(GRPC_STATUS) {
+            self.spoke(version);
             return Some(self);
         }
-        self.answered(status, headers);
+        self.answered(status, version, headers);
         None
     }
 
@@ -83,7 +105,7 @@ impl Call {
         self.0.attributes.int("http.response.status_code", 200);
         match grpc_status(trailers) {
             Some(code) => self.ended(200, Some(code)),
-            None => self.failed(&"the answer ended without a gRPC status"),
+            None => self.failed("broken", &"the answer ended without a gRPC status"),
         }
     }
 
@@ -91,20 +113,17 @@ impl Call {
         if let Some(code) = grpc.and_then(|c| c.parse().ok()) {
             self.0.attributes.int("rpc.grpc.status_code", code);
         }
-        let error = match grpc {
-            Some(code) if code != "0" => Some((code.to_owned(), format!("gRPC status {code}"))),
-            _ => (status >= 400).then(|| (status.to_string(), format!("status {status}"))),
-        };
-        let error = error.map(|(kind, said)| {
-            self.0.attributes.text("error.type", &kind);
-            said
-        });
-        self.0.finish(error);
+        match grpc {
+            Some(code) if code != "0" => self.0.failed(code.to_owned(), &format!("gRPC status {code}")),
+            // The status says it all.
+            _ if status >= 400 => self.0.failed(status.to_string(), ""),
+            _ => self.0.finish(None),
+        }
     }
 
-    /// No answer came.
-    pub(crate) fn failed(self, error: &dyn Display) {
-        self.0.finish(Some(crate::timed::said(error)));
+    /// No answer came, or not all of it; `kind` is a word of a handful.
+    pub(crate) fn failed(self, kind: &'static str, error: &dyn Display) {
+        self.0.failed(kind, &crate::timed::said(error));
     }
 }
 
@@ -137,6 +156,11 @@ fn write_ids(ids: SpanIds, headers: &mut HeaderMap) {
         let request = scope.and_then(|s| s.request.as_deref());
         let state = request.and_then(|r| r.parent.as_ref()?.tracestate.as_ref());
         propagation::inject(propagators, ids, state, headers);
+        if propagators.baggage
+            && let Some(baggage) = request.and_then(|r| r.baggage.as_ref())
+        {
+            headers.entry(wire::header::BAGGAGE).or_insert_with(|| baggage.clone());
+        }
         if let Some(id) = request.and_then(|r| HeaderValue::from_str(r.id.as_str()).ok()) {
             headers.insert(HeaderName::from_static(wire::header::REQUEST_ID), id);
         }
@@ -273,12 +297,14 @@ where
         let call = this.call.take();
         Poll::Ready(match result {
             Ok(response) => {
-                let open = call.and_then(|c| c.headed(response.status().as_u16(), response.headers()));
+                let open = call.and_then(|c| {
+                    c.headed(response.status().as_u16(), response.version(), response.headers())
+                });
                 Ok(response.map(|body| ClientBody::new(body, open)))
             }
             Err(error) => {
                 if let Some(call) = call {
-                    call.failed(&error);
+                    call.failed("_OTHER", &error);
                 }
                 Err(error)
             }

@@ -74,7 +74,7 @@ impl<B: Body> Body for ClientBody<B> {
 
 fn fail(call: &mut Option<Call>, why: &str) {
     if let Some(call) = call.take() {
-        call.failed(&why);
+        call.failed("broken", &why);
     }
 }
 

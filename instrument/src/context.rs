@@ -36,6 +36,7 @@ pub(crate) struct Request {
     pub(crate) handler: Arc<OperationCells>,
     pub(crate) route: Option<Arc<str>>,
     pub(crate) parent: Option<Parent>,
+    pub(crate) baggage: Option<HeaderValue>,
     pub(crate) start: Moment,
     pub(crate) user: OnceLock<String>,
     /// The hook has reported a panic of this request.
@@ -56,6 +57,17 @@ pub(crate) struct Arrival<'a> {
     pub(crate) heads: Heads<'a>,
     pub(crate) source: Option<IpAddr>,
     pub(crate) with_headers: bool,
+}
+
+/// A version of HTTP as OpenTelemetry writes it.
+pub(crate) fn version(version: http::Version) -> Option<&'static str> {
+    match version {
+        http::Version::HTTP_10 => Some("1.0"),
+        http::Version::HTTP_11 => Some("1.1"),
+        http::Version::HTTP_2 => Some("2"),
+        http::Version::HTTP_3 => Some("3"),
+        _ => None,
+    }
 }
 
 impl Request {
@@ -84,13 +96,7 @@ impl Request {
             id,
             method: method.clone(),
             uri: uri.clone(),
-            version: match version {
-                http::Version::HTTP_10 => Some("1.0"),
-                http::Version::HTTP_11 => Some("1.1"),
-                http::Version::HTTP_2 => Some("2"),
-                http::Version::HTTP_3 => Some("3"),
-                _ => None,
-            },
+            version: self::version(version),
             query,
             host: heads.host.cloned(),
             user_agent: heads.user_agent.cloned(),
@@ -101,6 +107,7 @@ impl Request {
             handler,
             route,
             parent,
+            baggage: heads.baggage.cloned(),
             start,
             user: OnceLock::new(),
             reported: AtomicBool::new(false),

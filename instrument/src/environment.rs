@@ -1,5 +1,6 @@
 //! Settings out of the environment: a wrong value is one warning and the default, never a failed start.
 
+use crate::http::method::Methods;
 use crate::propagation::Propagators;
 use crate::settings::{LogTarget, Sampler, Settings, StatsdStyle};
 use std::str::FromStr;
@@ -8,10 +9,14 @@ use tracing_subscriber::filter::Targets;
 
 impl Settings {
     pub(crate) fn apply(&mut self, env: &mut Env<'_>) {
+        let named_host = self.resource(env);
         env.text("OTEL_SERVICE_NAME", &mut self.service);
         env.text("SERVICE_VERSION", &mut self.version);
         env.text("ENVIRONMENT", &mut self.environment);
-        env.text("HOSTNAME", &mut self.host);
+        // Who names the host among the resource's attributes means it; a container is given its HOSTNAME by itself.
+        if !named_host {
+            env.text("HOSTNAME", &mut self.host);
+        }
         env.text("RUST_LOG", &mut self.log_filter);
         if let Err(error) = Targets::from_str(&self.log_filter) {
             env.wrong("RUST_LOG", &self.log_filter, &format!("target=level pairs ({error})"));
@@ -48,6 +53,27 @@ impl Settings {
         );
     }
 
+    /// `OTEL_RESOURCE_ATTRIBUTES`: what there is a setting for becomes that, the rest goes along with the spans. Whether the
+    /// host was among it.
+    fn resource(&mut self, env: &mut Env<'_>) -> bool {
+        let mut given = Vec::new();
+        env.parse("OTEL_RESOURCE_ATTRIBUTES", "key=value pairs", &mut given, pairs);
+        let mut named_host = false;
+        for (key, value) in given {
+            match key.as_str() {
+                "service.name" => self.service = value,
+                "service.version" => self.version = value,
+                "deployment.environment.name" | "deployment.environment" => self.environment = value,
+                "host.name" => {
+                    self.host = value;
+                    named_host = true;
+                }
+                _ => self.resource.push((key, value)),
+            }
+        }
+        named_host
+    }
+
     fn traces(&mut self, env: &mut Env<'_>) {
         let spoken =
             |v: &str| v.starts_with("http://") || (cfg!(feature = "tls") && v.starts_with("https://"));
@@ -69,14 +95,17 @@ impl Settings {
                 (v == "http/protobuf").then_some(())
             });
         }
-        env.parse("OTEL_EXPORTER_OTLP_HEADERS", "name=value pairs", &mut self.otlp_headers, |v| {
-            v.split(',')
-                .filter(|p| !p.trim().is_empty())
-                .map(|p| p.split_once('=').map(|(k, v)| (k.trim().to_owned(), v.trim().to_owned())))
-                .collect()
-        });
+        for name in ["OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION"] {
+            env.parse(name, "none (spans are sent as they are)", &mut (), |v| (v == "none").then_some(()));
+        }
+        for name in ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"] {
+            env.parse(name, "name=value pairs", &mut self.otlp_headers, pairs);
+        }
         let mut off = false;
-        env.parse("OTEL_SDK_DISABLED", "true or false", &mut off, |v| v.parse().ok());
+        env.parse("OTEL_SDK_DISABLED", "true or false", &mut off, |v| v.to_ascii_lowercase().parse().ok());
+        env.parse("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "a list of methods", &mut self.methods, |v| {
+            Some(Methods::parse(v))
+        });
         let mut exporter_off = false;
         env.parse("OTEL_TRACES_EXPORTER", "otlp or none", &mut exporter_off, |v| match v {
             "none" => Some(true),
@@ -90,11 +119,9 @@ impl Settings {
             let (chosen, unknown) = Propagators::parse(&list);
             self.propagators = chosen;
             if !unknown.is_empty() {
-                env.wrong(
-                    "OTEL_PROPAGATORS",
-                    &unknown.join(","),
-                    "tracecontext, b3, b3multi, baggage or none",
-                );
+                const WANTED: &str = "tracecontext, b3, b3multi, baggage or none";
+                let rest = if chosen == Propagators::default() { "the default" } else { "the others" };
+                env.instead("OTEL_PROPAGATORS", &unknown.join(","), WANTED, rest);
             }
         }
         let mut ratio = 1.0;
@@ -164,8 +191,39 @@ impl<'a> Env<'a> {
     }
 
     fn wrong(&mut self, name: &str, value: &str, wanted: &str) {
-        self.warnings.push(format!("{name}={value} is not understood, expected {wanted}; using the default"));
+        // What authorises is nobody's business.
+        let value = if name.ends_with("_HEADERS") { "…" } else { value };
+        self.instead(name, value, wanted, "the default");
     }
+
+    fn instead(&mut self, name: &str, value: &str, wanted: &str, used: &str) {
+        self.warnings.push(format!("{name}={value} is not understood, expected {wanted}; using {used}"));
+    }
+}
+
+/// `key=value,key=value`, values as in a URL (`Bearer%20abc`), as OpenTelemetry's variables have it.
+fn pairs(text: &str) -> Option<Vec<(String, String)>> {
+    text.split(',')
+        .filter(|p| !p.trim().is_empty())
+        .map(|p| p.split_once('=').map(|(k, v)| (k.trim().to_owned(), unescaped(v.trim()))))
+        .collect()
+}
+
+/// With a byte for each `%XX`; any other `%` is one.
+fn unescaped(text: &str) -> String {
+    let (mut out, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
+    while let [first, after @ ..] = rest {
+        let escaped = match after {
+            [a, b, ..] if *first == b'%' => {
+                let digit = |d: &u8| char::from(*d).to_digit(16);
+                digit(a).zip(digit(b)).map(|(a, b)| (a * 16 + b) as u8)
+            }
+            _ => None,
+        };
+        out.push(escaped.unwrap_or(*first));
+        rest = if escaped.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 fn address(text: &str) -> Option<String> {
@@ -220,10 +278,56 @@ mod tests {
         assert_eq!(s.service, "kittens");
         assert_eq!(s.logs, LogTarget::Udp("logstash:5000".into()));
         assert_eq!(s.otlp_traces.as_deref(), Some("http://collector:4318/v1/traces"));
-        assert_eq!(s.propagators, Propagators { w3c: false, b3: false, b3_multi: true });
+        assert_eq!(s.propagators, Propagators { w3c: false, b3: false, b3_multi: true, baggage: true });
         assert_eq!(s.sampler, Sampler { parent_based: true, ratio: 0.25 });
         assert_eq!(s.slow_request, Duration::from_millis(250));
         assert_eq!(s.trusted_proxies.len(), 2);
+    }
+
+    #[test]
+    fn a_resource_of_opentelemetrys_is_ours() {
+        let (s, warnings) = read(&[
+            (
+                "OTEL_RESOURCE_ATTRIBUTES",
+                "service.name=a,service.version=1.2,deployment.environment.name=prod,host.name=node-1,\
+                 k8s.pod.name=pod%2C1",
+            ),
+            ("OTEL_SERVICE_NAME", "kittens"),
+            ("HOSTNAME", "pod-1"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Basic%20abc="),
+            ("OTEL_SDK_DISABLED", "FALSE"),
+        ]);
+        assert_eq!(warnings, Vec::<String>::new());
+        assert_eq!(
+            (s.service.as_str(), s.version.as_str(), s.environment.as_str(), s.host.as_str()),
+            ("kittens", "1.2", "prod", "node-1")
+        );
+        assert_eq!(s.resource, [("k8s.pod.name".to_owned(), "pod,1".to_owned())]);
+        assert_eq!(s.otlp_headers, [("authorization".to_owned(), "Basic abc=".to_owned())]);
+        // What is to be sent to others than all is told by its own variable.
+        let (s, _) =
+            read(&[("OTEL_EXPORTER_OTLP_HEADERS", "a=1"), ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "b=2")]);
+        assert_eq!(s.otlp_headers, [("b".to_owned(), "2".to_owned())]);
+    }
+
+    #[test]
+    fn propagators_that_are_not_known_say_what_holds_instead() {
+        let (s, warnings) = read(&[("OTEL_PROPAGATORS", "jaeger")]);
+        assert_eq!(s.propagators, Propagators::default());
+        assert!(warnings[0].ends_with("using the default"), "{warnings:?}");
+        let (s, warnings) = read(&[("OTEL_PROPAGATORS", "xray,b3multi")]);
+        assert!(s.propagators.b3_multi && !s.propagators.w3c);
+        assert!(
+            warnings[0].starts_with("OTEL_PROPAGATORS=xray ") && warnings[0].ends_with("using the others")
+        );
+        let (s, warnings) = read(&[("OTEL_PROPAGATORS", "none")]);
+        assert!(!s.propagators.w3c && !s.propagators.b3 && warnings.is_empty());
+    }
+
+    #[test]
+    fn a_header_that_is_not_understood_is_not_shown() {
+        let (_, warnings) = read(&[("OTEL_EXPORTER_OTLP_HEADERS", "whiskers")]);
+        assert!(warnings.len() == 1 && !warnings[0].contains("whiskers"), "{warnings:?}");
     }
 
     #[test]

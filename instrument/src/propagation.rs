@@ -18,31 +18,36 @@ pub(crate) struct Propagators {
     pub(crate) w3c: bool,
     pub(crate) b3: bool,
     pub(crate) b3_multi: bool,
+    /// `baggage` goes on as it came. Not by default: it may hold what a service further on should not see.
+    pub(crate) baggage: bool,
 }
 
 impl Default for Propagators {
     /// W3C and B3 in one header.
     fn default() -> Self {
-        Propagators { w3c: true, b3: true, b3_multi: false }
+        Propagators { w3c: true, b3: true, b3_multi: false, baggage: false }
     }
 }
 
 impl Propagators {
+    const NONE: Propagators = Propagators { w3c: false, b3: false, b3_multi: false, baggage: false };
+
     /// Reads `OTEL_PROPAGATORS`; the second value lists the names not known.
     pub(crate) fn parse(list: &str) -> (Self, Vec<String>) {
-        let mut chosen = Propagators { w3c: false, b3: false, b3_multi: false };
-        let mut unknown = Vec::new();
+        let (mut chosen, mut none, mut unknown) = (Propagators::NONE, false, Vec::new());
         for name in list.split(',').map(str::trim).filter(|n| !n.is_empty()) {
             match name {
                 "tracecontext" => chosen.w3c = true,
                 "b3" => chosen.b3 = true,
                 "b3multi" => chosen.b3_multi = true,
-                // Baggage passes through services as it came; there is nothing to switch on for it.
-                "none" | "baggage" => {}
+                "baggage" => chosen.baggage = true,
+                "none" => none = true,
                 other => unknown.push(other.to_owned()),
             }
         }
-        (chosen, unknown)
+        // A list of which nothing is known says nothing.
+        let nothing = !none && chosen == Propagators::NONE;
+        (if nothing { Propagators::default() } else { chosen }, unknown)
     }
 }
 
@@ -221,9 +226,9 @@ mod tests {
         #[test]
         fn what_is_written_is_read_back(trace_id in 1u128.., span_id in 1u64.., sampled: bool, which in 0usize..3) {
             let which = [
-                Propagators { w3c: true, b3: false, b3_multi: false },
-                Propagators { w3c: false, b3: true, b3_multi: false },
-                Propagators { w3c: false, b3: false, b3_multi: true },
+                Propagators { w3c: true, b3: false, b3_multi: false, baggage: false },
+                Propagators { w3c: false, b3: true, b3_multi: false, baggage: false },
+                Propagators { w3c: false, b3: false, b3_multi: true, baggage: false },
             ][which];
             let mut map = HeaderMap::new();
             inject(which, SpanIds { trace_id, span_id, sampled }, None, &mut map);

@@ -31,9 +31,19 @@ impl SendAs for RequestBuilder {
         };
         let result = Scoped::new(Some(call.scope()), client.execute(request)).await;
         match &result {
-            Ok(response) => call.answered(response.status().as_u16(), response.headers()),
-            Err(error) => call.failed(error),
+            Ok(response) => call.answered(response.status().as_u16(), response.version(), response.headers()),
+            Err(error) => call.failed(kind(error), error),
         }
         result
+    }
+}
+
+fn kind(error: &Error) -> &'static str {
+    match () {
+        () if error.is_timeout() => "timeout",
+        () if error.is_connect() => "connect",
+        () if error.is_redirect() => "redirect",
+        () if error.is_body() => "body",
+        () => "_OTHER",
     }
 }

@@ -2,6 +2,7 @@
 //! default, never a failed start.
 
 use crate::environment::Env;
+use crate::http::method::Methods;
 use crate::http::source::Network;
 use crate::propagation::Propagators;
 use std::time::Duration;
@@ -74,6 +75,10 @@ pub struct Settings {
     pub environment: String,
     /// `HOSTNAME`, else what the kernel says.
     pub host: String,
+    /// `OTEL_RESOURCE_ATTRIBUTES`: more attributes of the resource that the spans are of. Its `service.name`,
+    /// `service.version`, `deployment.environment.name` and `host.name` become the settings above; the variables named there
+    /// go before the first three.
+    pub resource: Vec<(String, String)>,
     /// `STATSD`: `host:port` of the StatsD collector (UDP), `unix:///path` of its socket of datagrams, or `off`. Default
     /// `127.0.0.1:9125`.
     pub statsd: Option<String>,
@@ -90,7 +95,8 @@ pub struct Settings {
     /// where spans go, as `http://host:port/path`, or `https://` with the feature `tls`. Default `http://127.0.0.1:4318/v1/traces`. `None` after
     /// `OTEL_SDK_DISABLED=true` or `OTEL_TRACES_EXPORTER=none`.
     pub otlp_traces: Option<String>,
-    /// `OTEL_EXPORTER_OTLP_HEADERS`: `name=value` pairs sent with the spans.
+    /// `OTEL_EXPORTER_OTLP_TRACES_HEADERS` or `OTEL_EXPORTER_OTLP_HEADERS`: `name=value` pairs sent with the spans, values
+    /// escaped as in a URL.
     pub otlp_headers: Vec<(String, String)>,
     /// `OTEL_EXPORTER_OTLP_CERTIFICATE`: PEM file of the authorities that the collector's certificate is checked against,
     /// with the feature `tls`. Default: Mozilla's.
@@ -98,6 +104,7 @@ pub struct Settings {
     /// `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`. Default `parentbased_always_on`.
     pub sampler: Sampler,
     pub(crate) propagators: Propagators,
+    pub(crate) methods: Methods,
     /// `SLOW_REQUEST_MS`: a request that takes longer is logged as a warning. Default one second.
     pub slow_request: Duration,
     /// `TRUSTED_PROXIES`: addresses or networks whose `X-Forwarded-For` is believed. Default none.
@@ -145,6 +152,7 @@ impl Settings {
             version: "unknown".to_owned(),
             environment: "dev".to_owned(),
             host: "localhost".to_owned(),
+            resource: Vec::new(),
             statsd: Some("127.0.0.1:9125".to_owned()),
             statsd_style: StatsdStyle::Tagged,
             logs: LogTarget::Tcp("127.0.0.1:5000".to_owned()),
@@ -155,6 +163,7 @@ impl Settings {
             otlp_certificate: None,
             sampler: Sampler { parent_based: true, ratio: 1.0 },
             propagators: Propagators::default(),
+            methods: Methods::default(),
             slow_request: Duration::from_secs(1),
             trusted_proxies: Vec::new(),
             health_path: Some("/health".to_owned()),

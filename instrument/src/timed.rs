@@ -5,6 +5,8 @@ use crate::ids::SpanIds;
 use crate::instrument::Instrument;
 use crate::metrics::operation::OperationCells;
 use crate::traces::span::{Attributes, Finished, Role};
+use crate::wire::field;
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::future::Future;
 use std::sync::Arc;
@@ -20,6 +22,10 @@ pub(crate) struct Running {
     start_ns: u64,
     start_mono: u64,
     pub(crate) attributes: Attributes,
+    /// Of a call over HTTP, for the name of its span.
+    pub(crate) method: Option<http::Method>,
+    /// What kind of error it ended with (`error.type`), where one is known: a word of a handful.
+    pub(crate) error_type: Option<Cow<'static, str>>,
     done: bool,
 }
 
@@ -49,6 +55,8 @@ impl Running {
             start_ns: now.unix_ns,
             start_mono: now.mono_ns,
             attributes: Attributes::NONE,
+            method: None,
+            error_type: None,
             done: false,
         })
     }
@@ -60,6 +68,12 @@ impl Running {
 
     pub(crate) fn finish(mut self, error: Option<String>) {
         self.end(error.as_deref());
+    }
+
+    /// [`Running::finish`] with what kind of error it was.
+    pub(crate) fn failed(mut self, kind: impl Into<Cow<'static, str>>, error: &str) {
+        self.error_type = Some(kind.into());
+        self.end(Some(error));
     }
 
     fn end(&mut self, error: Option<&str>) {
@@ -78,6 +92,10 @@ impl Running {
         let Some(ids) = self.scope.ids.filter(|ids| ids.sampled && self.instrument.0.spans.open) else {
             return;
         };
+        if error.is_some() {
+            let kind = self.error_type.as_deref().unwrap_or("_OTHER");
+            self.attributes.text(field::ERROR_TYPE, kind);
+        }
         Finished {
             ids,
             parent: self.parent.map_or(0, |p| p.span_id),
@@ -88,7 +106,9 @@ impl Running {
             error,
             operation: &self.operation,
             request: self.scope.request.as_deref(),
+            method: self.method.as_ref().map(|m| self.instrument.settings().methods.in_name(m)),
             status: 0,
+            grpc: None,
             response_bytes: 0,
             attributes: &self.attributes,
         }
@@ -98,7 +118,11 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let why = if std::thread::panicking() { "panic" } else { "given up before it ended" };
+        let (kind, why) = match std::thread::panicking() {
+            true => ("panic", "panic"),
+            false => ("aborted", "given up before it ended"),
+        };
+        self.error_type = Some(kind.into());
         self.end(Some(why));
     }
 }

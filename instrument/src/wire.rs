@@ -188,6 +188,8 @@ pub mod header {
     pub const B3_SAMPLED: &str = "x-b3-sampled";
     /// `1`: it is recorded whatever a sampler says.
     pub const B3_FLAGS: &str = "x-b3-flags";
+    /// What services tell those further on (`baggage` among the propagators).
+    pub const BAGGAGE: &str = "baggage";
 }
 
 /// Attributes that each span carries, so that a trace, a metric and a log can be joined.

@@ -32,8 +32,8 @@ pub(crate) struct Active {
     pub(crate) status: u16,
     /// Bytes of the answer's body so far.
     pub(crate) sent: u64,
-    /// What a gRPC service said in place of a status, if it was not ok.
-    pub(crate) grpc_failed: bool,
+    /// What a gRPC service said in place of a status.
+    pub(crate) grpc: Option<u16>,
     /// Nothing more is to come than what was sent.
     pub(crate) nothing_left: bool,
     done: bool,
@@ -42,20 +42,23 @@ pub(crate) struct Active {
 /// What nginx calls a request whose client closed it; no status was sent.
 const CLIENT_CLOSED: u16 = 499;
 
+/// The codes of gRPC that are a server's own fault, as 5xx are: unknown, deadline exceeded, internal, unavailable, data loss.
+const GRPC_FAULTS: [u16; 5] = [2, 4, 13, 14, 15];
+const GRPC_UNIMPLEMENTED: u16 = 12;
+
 impl Active {
+    /// Notes what a gRPC service says in its head or its trailers.
+    pub(crate) fn note_grpc(&mut self, fields: &http::HeaderMap) {
+        if let Some(status) = fields.get("grpc-status") {
+            // What is no number is as bad as unknown.
+            self.grpc = Some(status.to_str().ok().and_then(|s| s.parse().ok()).unwrap_or(2));
+        }
+    }
+
     pub(crate) fn new(scope: Arc<Scope>, request: Arc<Request>, ids: SpanIds) -> Self {
         request.handler.called.increment(1);
         scope.instrument.0.health.load.begin();
-        Active {
-            scope,
-            request,
-            ids,
-            status: 0,
-            sent: 0,
-            grpc_failed: false,
-            nothing_left: false,
-            done: false,
-        }
+        Active { scope, request, ids, status: 0, sent: 0, grpc: None, nothing_left: false, done: false }
     }
 
     pub(crate) fn finish(&mut self, end: End) {
@@ -71,7 +74,7 @@ impl Active {
         let instrument = &self.scope.instrument;
         let took = instrument.0.clock.mono_ns().saturating_sub(self.request.start.mono_ns);
         let handler = &self.request.handler;
-        let good = end == End::Complete && self.status < 400 && !self.grpc_failed;
+        let good = end == End::Complete && self.status < 400 && self.grpc.unwrap_or(0) == 0;
         match end {
             End::Panicked => handler.panic.increment(1),
             _ if good => handler.success.increment(1),
@@ -80,7 +83,9 @@ impl Active {
         if let Some(timing) = &handler.timing.0 {
             timing.record_ns(took);
         }
-        let server_error = self.status >= 500 || matches!(end, End::Panicked | End::Broken);
+        let server_error = self.status >= 500
+            || matches!(end, End::Panicked | End::Broken)
+            || self.grpc.is_some_and(|code| GRPC_FAULTS.contains(&code));
         instrument.0.health.load.end(took, server_error);
         if instrument.settings().access_log {
             self.record(end, took, good, server_error);
@@ -95,7 +100,8 @@ impl Active {
             End::Panicked => Some("panic"),
             End::Broken => Some("the answer broke off"),
             End::HungUp => Some("the client went away"),
-            End::Complete if server_error => Some(""),
+            // Nobody hears of a method that is not there, but the client that made it up; its trace shows it.
+            End::Complete if server_error || self.grpc == Some(GRPC_UNIMPLEMENTED) => Some(""),
             End::Complete => None,
         };
         let parent = self.request.parent.as_ref();
@@ -109,7 +115,10 @@ impl Active {
             error,
             operation: &self.request.handler,
             request: Some(&self.request),
-            status: self.status,
+            method: None,
+            // No status was sent to a client that had gone.
+            status: if self.status == CLIENT_CLOSED { 0 } else { self.status },
+            grpc: self.grpc,
             response_bytes: self.sent,
             attributes: &Attributes::NONE,
         }

@@ -102,8 +102,8 @@ impl<B: http_body::Body<Data = Bytes>> http_body::Body for InstrumentBody<B> {
                 if let Some(data) = frame.data_ref() {
                     active.sent += data.remaining() as u64;
                 }
-                if let Some(status) = frame.trailers_ref().and_then(|t| t.get("grpc-status")) {
-                    active.grpc_failed = status != "0";
+                if let Some(trailers) = frame.trailers_ref() {
+                    active.note_grpc(trailers);
                 }
                 // Who asks for the size beforehand may never ask for the end.
                 body.is_end_stream().then_some(End::Complete)

@@ -312,9 +312,7 @@ where
     let (mut head, body) = response.into_parts();
     active.status = head.status.as_u16();
     active.nothing_left |= matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    if let Some(status) = head.headers.get("grpc-status") {
-        active.grpc_failed = status != "0";
-    }
+    active.note_grpc(&head.headers);
     head.headers.insert(REQUEST_ID, id.clone());
     Ok(Response::from_parts(head, InstrumentBody::watched(body, active)))
 }

@@ -4,5 +4,6 @@ pub(crate) mod access;
 pub(crate) mod body;
 pub(crate) mod heads;
 pub(crate) mod layer;
+pub(crate) mod method;
 pub(crate) mod redact;
 pub(crate) mod source;

@@ -10,11 +10,11 @@ pub(crate) const BLANK: &str = "[redacted]";
 /// every header of every request.
 fn secret_word(rest: &[u8]) -> bool {
     let words: &[&[u8]] = match rest.first() {
-        Some(b'a') => &[b"authorization", b"apikey"],
+        Some(b'a') => &[b"authorization", b"apikey", b"accesskey"],
         Some(b'c') => &[b"cookie", b"credential"],
         Some(b'j') => &[b"jwt"],
         Some(b'p') => &[b"password", b"passwd"],
-        Some(b's') => &[b"secret"],
+        Some(b's') => &[b"secret", b"signature"],
         Some(b't') => &[b"token"],
         _ => return false,
     };
@@ -22,7 +22,7 @@ fn secret_word(rest: &[u8]) -> bool {
 }
 
 /// Names that are secret as a whole; as parts of words they are harmless (`keyboard`, `signal`).
-const SECRET_NAMES: [&str; 9] = ["key", "sig", "signature", "auth", "code", "pwd", "pin", "session", "sid"];
+const SECRET_NAMES: [&str; 8] = ["key", "sig", "auth", "code", "pwd", "pin", "session", "sid"];
 
 /// Headers of most requests that carry no secret: told apart by their length and a comparison.
 fn harmless(header: &str) -> bool {

@@ -7,13 +7,14 @@ use crate::settings::Settings;
 const SCOPE: &str = "sightline-instrument";
 
 /// Who sends, as OpenTelemetry's resource has it.
-pub(crate) fn resource(settings: &Settings) -> [(&'static str, &str); 4] {
-    [
+pub(crate) fn resource(settings: &Settings) -> impl Iterator<Item = (&str, &str)> {
+    let ours = [
         ("service.name", settings.service.as_str()),
         ("service.version", settings.version.as_str()),
         ("deployment.environment.name", settings.environment.as_str()),
         ("host.name", settings.host.as_str()),
-    ]
+    ];
+    ours.into_iter().chain(settings.resource.iter().map(|(key, value)| (key.as_str(), value.as_str())))
 }
 
 /// What the exports of one service share.
@@ -79,6 +80,7 @@ mod tests {
         let written = capture.spans_as_sent();
         let mut settings = Settings::new("svc");
         settings.version = "1.2.3".to_owned();
+        settings.resource.push(("k8s.pod.name".to_owned(), "pod-1".to_owned()));
         let body = Encoder::new(&settings).export(&[&written, &written]);
         let read = ExportTraceServiceRequest::decode(&*body).unwrap();
         let text = |v: &Option<AnyValue>| match v.clone().unwrap().value {
@@ -88,6 +90,7 @@ mod tests {
         let of = &read.resource_spans[0];
         let resource = of.resource.as_ref().unwrap();
         assert!(resource.attributes.iter().any(|a| a.key == "service.version" && text(&a.value) == "1.2.3"));
+        assert!(resource.attributes.iter().any(|a| a.key == "k8s.pod.name" && text(&a.value) == "pod-1"));
         assert_eq!(of.scope_spans[0].scope.as_ref().unwrap().name, "sightline-instrument");
         assert_eq!(of.scope_spans[0].spans.len(), 2);
         let span = &of.scope_spans[0].spans[1];
@@ -106,6 +109,7 @@ mod tests {
                 ("db.system.name", "sqlite".to_owned()),
                 ("db.query.summary", "select".to_owned()),
                 ("db.query.text", statement),
+                ("error.type", "_OTHER".to_owned()),
             ]
         );
     }

@@ -60,7 +60,8 @@ impl Exporter {
             .with_retry_policy(RetryPolicy::disabled())
             .build()
             .map_err(|e| e.to_string())?;
-        let attributes = resource(settings).map(|(key, value)| KeyValue::new(key, value.to_owned()));
+        let attributes =
+            resource(settings).map(|(key, value)| KeyValue::new(key.to_owned(), value.to_owned()));
         exporter.set_resource(&Resource::builder_empty().with_attributes(attributes).build());
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));

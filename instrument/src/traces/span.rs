@@ -6,6 +6,7 @@
 
 use super::protobuf::{array, bytes, fixed32, fixed64, int, number, text, varint, varint_len};
 use crate::context::Request;
+use crate::http::method::Methods;
 use crate::ids::SpanIds;
 use crate::instrument::Instrument;
 use crate::json;
@@ -18,6 +19,7 @@ const ATTRIBUTES: u8 = 9;
 /// Of a text that a client chose, at most.
 const TEXT: usize = 2_048;
 const AGENT: usize = 256;
+const METHOD: usize = 32;
 
 /// Where in a conversation a span stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +45,12 @@ pub(crate) struct Finished<'a> {
     pub(crate) error: Option<&'a str>,
     pub(crate) operation: &'a OperationCells,
     pub(crate) request: Option<&'a Request>,
-    /// Of the answer, for server spans.
+    /// The method of a call over HTTP, which its name begins with.
+    pub(crate) method: Option<&'a str>,
+    /// Of the answer, for server spans; 0 where none was sent.
     pub(crate) status: u16,
+    /// What gRPC said in place of a status.
+    pub(crate) grpc: Option<u16>,
     pub(crate) response_bytes: u64,
     pub(crate) attributes: &'a Attributes,
 }
@@ -92,7 +98,7 @@ impl Finished<'_> {
         const HEAD: usize = 6;
         record::with_buffer(|out| {
             out.extend_from_slice(&[0; HEAD]);
-            self.write(out);
+            self.write(out, &instrument.settings().methods);
             let length = out.len() - HEAD;
             let at = HEAD - 1 - varint_len(length as u64);
             out[at] = 2 << 3 | 2;
@@ -104,13 +110,13 @@ impl Finished<'_> {
         });
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
+    fn write(&self, out: &mut Vec<u8>, methods: &Methods) {
         array(out, 1, &self.ids.trace_id.to_be_bytes());
         array(out, 2, &self.ids.span_id.to_be_bytes());
         if self.parent != 0 {
             array(out, 4, &self.parent.to_be_bytes());
         }
-        self.name(out);
+        self.name(out, methods);
         let kind = match self.role {
             Role::Internal => 1,
             Role::Server => 2,
@@ -123,7 +129,7 @@ impl Finished<'_> {
         if let Some(request) = self.request {
             text(out, ATTRIBUTES, attribute::REQUEST_ID, request.id.as_bytes());
             if self.role == Role::Server {
-                self.server(out, request);
+                self.server(out, request, methods);
             }
         }
         out.extend_from_slice(&self.attributes.0);
@@ -140,10 +146,11 @@ impl Finished<'_> {
         fixed32(out, 16, flags);
     }
 
-    /// `POST /helloworld` for servers; `sqlite select_kittens` for the rest.
-    fn name(&self, out: &mut Vec<u8>) {
-        let (first, second) = match (self.request, self.role) {
-            (Some(request), Role::Server) => (request.method.as_str(), request.route.as_deref()),
+    /// `POST /helloworld` for servers, `POST kittens` for calls over HTTP; `sqlite select_kittens` for the rest.
+    fn name(&self, out: &mut Vec<u8>, methods: &Methods) {
+        let (first, second) = match (self.request, self.role, self.method) {
+            (Some(request), Role::Server, _) => (methods.in_name(&request.method), request.route.as_deref()),
+            (_, _, Some(method)) => (method, Some(self.operation.segment.as_str())),
             _ => (self.operation.group.as_str(), Some(self.operation.segment.as_str())),
         };
         varint(out, 5 << 3 | 2);
@@ -156,20 +163,30 @@ impl Finished<'_> {
     }
 
     /// OpenTelemetry's names for what is known of a request.
-    fn server(&self, out: &mut Vec<u8>, request: &Request) {
+    fn server(&self, out: &mut Vec<u8>, request: &Request, methods: &Methods) {
         const A: u8 = ATTRIBUTES;
         let size = |v: u64| i64::try_from(v).unwrap_or(i64::MAX);
-        text(out, A, "http.request.method", request.method.as_str().as_bytes());
+        text(out, A, "http.request.method", methods.known(&request.method).as_bytes());
+        if let Some(original) = methods.original(&request.method) {
+            text(out, A, "http.request.method_original", json::cut(original, METHOD).as_bytes());
+        }
         text(out, A, "url.path", json::cut(request.uri.path(), TEXT).as_bytes());
         text(out, A, "url.scheme", request.uri.scheme_str().unwrap_or("http").as_bytes());
-        int(out, A, "http.response.status_code", i64::from(self.status));
+        if self.status != 0 {
+            int(out, A, "http.response.status_code", i64::from(self.status));
+        }
+        if let Some(code) = self.grpc {
+            int(out, A, "rpc.grpc.status_code", i64::from(code));
+        }
         if let Some(route) = &request.route {
             text(out, A, "http.route", route.as_bytes());
         }
         if let Some(query) = &request.query {
             text(out, A, "url.query", query.as_bytes());
         }
-        if let Some(host) = request.host.as_ref().and_then(|h| h.to_str().ok()) {
+        // HTTP/2 has no Host: it is the authority of the address there.
+        let host = request.host.as_ref().and_then(|h| h.to_str().ok());
+        if let Some(host) = host.or_else(|| request.uri.authority().map(|a| a.as_str())) {
             let (name, port) = host_and_port(host);
             text(out, A, "server.address", json::cut(name, AGENT).as_bytes());
             if let Some(port) = port {
@@ -192,20 +209,48 @@ impl Finished<'_> {
         int(out, A, "http.response.body.size", size(self.response_bytes));
         // What went wrong is told by a word where there is one, by the status where not.
         match self.error {
+            None => {}
             Some("panic") => text(out, A, "error.type", b"panic"),
-            _ if self.status >= 500 => {
+            Some(_) if self.grpc.is_some_and(|code| code != 0) => {
+                text(out, A, "error.type", itoa::Buffer::new().format(self.grpc.unwrap_or(0)).as_bytes())
+            }
+            Some(_) if self.status >= 500 => {
                 text(out, A, "error.type", itoa::Buffer::new().format(self.status).as_bytes())
             }
             Some(_) => text(out, A, "error.type", b"aborted"),
-            None => {}
         }
     }
 }
 
-/// `kittens.example:8080` in its parts; `[::1]` has none.
+/// `kittens.example:8080` in its parts. An address of IPv6 sheds its brackets.
 fn host_and_port(host: &str) -> (&str, Option<u16>) {
-    match host.rsplit_once(':') {
+    let (name, port) = match host.rsplit_once(':') {
         Some((name, port)) if !port.ends_with(']') => (name, port.parse().ok()),
         _ => (host, None),
+    };
+    (bare(name), port)
+}
+
+/// A host's name or address, without the brackets that set IPv6 apart in a URL.
+pub(crate) fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host_and_port;
+
+    #[test]
+    fn hosts_come_apart() {
+        for (host, name, port) in [
+            ("kittens.example", "kittens.example", None),
+            ("kittens.example:8080", "kittens.example", Some(8080)),
+            ("[::1]:80", "::1", Some(80)),
+            ("[::1]", "::1", None),
+            ("kittens:many", "kittens", None),
+            ("", "", None),
+        ] {
+            assert_eq!(host_and_port(host), (name, port), "{host}");
+        }
     }
 }

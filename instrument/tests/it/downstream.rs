@@ -46,14 +46,14 @@ async fn a_trace_has_depth_through_two_services() {
     capture.run(to_bytes(Body::new(answer.into_body()), 100)).await.unwrap();
 
     let spans = capture.spans();
-    let order = ["GET /upstream", "asking", "http kittens", "GET /kittens", "sqlite select"];
+    let order = ["GET /upstream", "asking", "GET kittens", "GET /kittens", "sqlite select"];
     for pair in order.windows(2) {
         let (above, below) = (named(&spans, pair[0]), named(&spans, pair[1]));
         assert_eq!(below.parent_id.as_ref(), Some(&above.span_id), "{} below {}", pair[1], pair[0]);
         assert_eq!(below.trace_id, above.trace_id);
     }
     assert_eq!(named(&spans, "sqlite select").error.as_deref(), Some("locked"));
-    assert_eq!(named(&spans, "http kittens").attributes["http.response.status_code"], "200");
+    assert_eq!(named(&spans, "GET kittens").attributes["http.response.status_code"], "200");
     assert_eq!(named(&spans, "asking").attributes["breed"], "tabby");
     assert_eq!(capture.counter("http.kittens.success"), Some(1));
     assert_eq!(capture.counter("sqlite.select.failed"), Some(1));
@@ -141,7 +141,7 @@ async fn ids_come_in_and_go_out_in_each_form() {
         capture.run(app.oneshot(request)).await.unwrap();
         let spans = capture.spans();
         assert_eq!(named(&spans, "GET /").parent_id.as_deref(), Some(span), "{form}");
-        let (below, seen) = (&named(&spans, "http kittens").span_id, seen.lock().unwrap().clone());
+        let (below, seen) = (&named(&spans, "GET kittens").span_id, seen.lock().unwrap().clone());
         for (name, value) in headers {
             assert_eq!(seen[*name], value.replace(span, below), "{form}: the same trace, the call's span");
         }

@@ -83,6 +83,14 @@ async fn calls_are_counted_by_method_and_by_what_grpc_says() {
         let client = of("client").find(|c| Some(&c.span_id) == server.parent_id.as_ref());
         assert_eq!(client.map(|c| &c.trace_id), Some(&server.trace_id), "{server:#?}");
     }
+    // What is the server's own fault is an error of its span too; what is not there is not.
+    let code = |code: &str| {
+        of("server")
+            .filter(|s| s.attributes.get("rpc.grpc.status_code").is_some_and(|c| c == code))
+            .collect::<Vec<_>>()
+    };
+    assert!(code("15").iter().all(|s| s.error.is_some() && s.attributes["error.type"] == "15"), "{spans:#?}");
+    assert!(!code("15").is_empty() && code("5").iter().all(|s| s.error.is_none()), "{spans:#?}");
     let refused = of("client").find(|s| s.error.as_deref() == Some("gRPC status 5"));
     assert!(refused.is_some(), "{spans:#?}");
     let broke =

@@ -6,6 +6,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod conventions;
 mod downstream;
 mod examples;
 mod goldens;
