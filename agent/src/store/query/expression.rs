@@ -19,10 +19,10 @@ use tantivy::store::StoreReader;
 use tantivy::{BitSet, DocId, DocSet, InvertedIndexReader, SegmentReader, TERMINATED, Term};
 
 use super::QueryError;
-use super::needs::{Need, Plan, plan};
+use super::needs::{Need, Plan, loose, plan};
 use super::pattern::anchored;
 use super::scan::{Budget, after};
-use super::text::{Source, text_of};
+use super::text::{Source, quick, source_in, text_of};
 use crate::store::events::words::{MARK, lower};
 
 /// Blocks of stored records that a search keeps unpacked.
@@ -34,6 +34,7 @@ pub(crate) struct Expression {
     field: Field,
     /// What the record as it came calls the text.
     path: &'static str,
+    /// Finds something in a text that matches.
     whole: Regex,
     way: Way,
     budget: Arc<Budget>,
@@ -64,6 +65,7 @@ impl Expression {
         budget: Arc<Budget>,
     ) -> Result<Self, QueryError> {
         let whole = anchored(pattern, true)?;
+        let whole = loose(pattern).and_then(|loose| Regex::new(&loose).ok()).unwrap_or(whole);
         let way = match plan(pattern) {
             // It is a part of what was read above.
             Plan::Word(inside) => regex::bytes::Regex::new(&inside).map_or(Way::Read(None), Way::Word),
@@ -154,6 +156,10 @@ impl SegmentDocPredicate for Check {
         self.seen += 1;
         if self.seen.is_multiple_of(256) && self.budget.over() || self.budget.spent() {
             return false;
+        }
+        let Ok(stored) = self.store.get_document_bytes(doc) else { return false };
+        if let Some(text) = source_in(&stored).and_then(|source| quick(source, self.path)) {
+            return self.whole.is_match(&text);
         }
         let Ok(Source(source)) = self.store.get::<Source>(doc) else { return false };
         text_of(&source, self.path).is_some_and(|text| self.whole.is_match(&text))

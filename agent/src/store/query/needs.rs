@@ -48,6 +48,19 @@ pub(super) fn plan(pattern: &str) -> Plan {
     Plan::Read(needs(&items))
 }
 
+/// An expression that finds something in just those texts that `pattern` matches as a whole, cheaper to look for where
+/// `pattern` begins or ends with `.*`; none where it does neither.
+pub(super) fn loose(pattern: &str) -> Option<String> {
+    let hir = regex_syntax::ParserBuilder::new().dot_matches_new_line(true).build().parse(pattern).ok()?;
+    let HirKind::Concat(parts) = bare(&hir).kind() else { return None };
+    let open = parts.first().is_some_and(is_anything);
+    let rest = if open { &parts[1..] } else { &parts[..] };
+    let close = rest.last().is_some_and(is_anything);
+    let inside = if close { &rest[..rest.len() - 1] } else { rest };
+    let (start, end) = (if open { "" } else { r"\A" }, if close { "" } else { r"\z" });
+    (open || close).then(|| format!("{start}(?:{}){end}", Hir::concat(inside.to_vec())))
+}
+
 /// The middle of `.*middle.*`, if it matches letters and digits only and at least one.
 fn inside_a_word(hir: &Hir) -> Option<Hir> {
     let HirKind::Concat(parts) = bare(hir).kind() else { return None };
@@ -199,7 +212,7 @@ fn needs(items: &[Item]) -> Option<Need> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Need, Plan, plan};
+    use super::{Need, Plan, loose, plan};
 
     fn show(need: &Need) -> String {
         let list = |sign: &str, needs: &[Need]| {
@@ -211,6 +224,22 @@ mod tests {
             Need::Piece { text, begins, ends } => {
                 format!("{}{text}{}", if *begins { "" } else { "*" }, if *ends { "" } else { "*" })
             }
+        }
+    }
+
+    #[test]
+    fn what_stands_for_anything_at_the_ends_is_not_looked_for() {
+        for (pattern, expected) in [
+            (".*timeout to.*", Some("(?:(?:timeout to))")),
+            (".*[0-9]7", Some(r"(?:(?:[0-9]7))\z")),
+            ("(GET .*)", Some(r"\A(?:(?:GET ))")),
+            (".*", None),
+            ("GET", None),
+            (".*a|b", None),
+            ("[^x]*a", None),
+            (".+a", None),
+        ] {
+            assert_eq!(loose(pattern).as_deref(), expected, "{pattern}");
         }
     }
 

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use memchr::{memchr, memchr2, memmem};
+
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use tantivy::schema::document::{
@@ -49,6 +51,72 @@ impl ValueVisitor for BytesOnly {
     fn visit_string(&self, _: String) -> Result<Bytes, DeserializeError> {
         Ok(Bytes(None))
     }
+}
+
+/// The same within the stored form of a document, without taking anything apart; none where that form is not as
+/// expected: whoever asks reads it with the engine then.
+pub(crate) fn source_in(stored: &[u8]) -> Option<&[u8]> {
+    /// What the engine writes before a text and before bytes.
+    const TEXT: u8 = 0;
+    const BYTES: u8 = 4;
+    let (fields, mut rest) = number(stored)?;
+    for _ in 0..fields {
+        let kind = *rest.get(4)?; // after the field's own number
+        let (length, after) = number(&rest[5..])?;
+        let (value, after) = after.split_at_checked(length)?;
+        match kind {
+            BYTES => return Some(value),
+            TEXT => rest = after,
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// A number in seven bits a byte, the lowest first, the last byte marked.
+fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let mut value = 0;
+    for (i, byte) in bytes.iter().enumerate().take(5) {
+        value |= usize::from(byte & 0x7f) << (7 * i);
+        if byte & 0x80 != 0 {
+            return Some((value, &bytes[i + 1..]));
+        }
+    }
+    None
+}
+
+/// What [`text_of`] finds, for a record whose spelling leaves no doubt; none otherwise.
+///
+/// A key in quotes followed by a colon is a key wherever it stands in JSON. It is one of the record itself when no object
+/// and no list begins before it, and the last of its name when neither it nor an escape comes again after its value.
+pub(crate) fn quick<'a>(source: &'a [u8], path: &str) -> Option<Cow<'a, str>> {
+    let key = [b"\"", path.as_bytes(), b"\""].concat();
+    let at = memmem::find(source, &key)?;
+    let before = source.get(1..at)?;
+    if before.last() == Some(&b'\\') || memchr2(b'{', b'[', before).is_some() {
+        return None;
+    }
+    let value = source[at + key.len()..].strip_prefix(b":\"")?;
+    let mut end = 0;
+    loop {
+        end += memchr2(b'"', b'\\', &value[end..])?;
+        if value[end] == b'"' {
+            break;
+        }
+        end += 2;
+        if end > value.len() {
+            return None;
+        }
+    }
+    let (text, rest) = value.split_at(end);
+    if memchr(b'\\', rest).is_some() || memmem::find(rest, &key).is_some() {
+        return None;
+    }
+    if memchr(b'\\', text).is_none() {
+        return std::str::from_utf8(text).ok().map(Cow::Borrowed);
+    }
+    let quoted = std::str::from_utf8(&source[at + key.len() + 1..][..end + 2]).ok()?;
+    serde_json::from_str::<Text<'_>>(quoted).ok().map(|Text(text)| text)
 }
 
 /// The text that a record has under `path`, nested or spelt flat; none if there is no such text.
@@ -100,7 +168,8 @@ impl<'de> Visitor<'de> for Pick<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::text_of;
+    use super::{Source, quick, source_in, text_of};
+    use proptest::prelude::*;
 
     #[test]
     fn a_text_is_found_however_it_is_spelt() {
@@ -117,6 +186,78 @@ mod tests {
             (r#"{"error.message":"x"}"#, "error.message", Some("x")),
         ] {
             assert_eq!(text_of(source.as_bytes(), path).as_deref(), expected, "{source}");
+        }
+    }
+
+    #[test]
+    fn the_quick_look_agrees_or_abstains() {
+        for (source, looked) in [
+            (r#"{"@timestamp":"x","message":"a \"b\" c","n":1}"#, true),
+            (r#"{"message":"","status":200,"a":{"b":[1]}}"#, true),
+            (r#"{"a":{"message":"no"},"message":"yes"}"#, false),
+            (r#"{"a":["message"],"b":1}"#, false),
+            (r#"{"message":"first","message":"last"}"#, false),
+            (r#"{"message":"first","m\u0065ssage":"last"}"#, false),
+            (r#"{"message":"first","message" : "last"}"#, false),
+            (r#"{"x\"message":"no"}"#, false),
+            (r#"{"k":"message","message":"yes"}"#, false),
+            (r#"{"message":{"a":1}}"#, false),
+            (r#"{"message":5}"#, false),
+        ] {
+            let quick = quick(source.as_bytes(), "message");
+            assert_eq!(quick.is_some(), looked, "{source}");
+            if looked {
+                assert_eq!(quick, text_of(source.as_bytes(), "message"), "{source}");
+            }
+        }
+    }
+
+    proptest! {
+        /// Whatever a record looks like: what the quick look finds is what reading all of it finds.
+        #[test]
+        fn the_quick_look_never_errs(
+            pairs in proptest::collection::vec(
+                ("(message|m\\\\u0065ssage|x|\\\\\"message|\\\\\\\\)", "(\"[a-c]*\"|\"message\"|\"\\\\\"message\\\\\":\\\\\"\"|\"\\\\\\\\\"|7|\\{\"message\":\"in\"\\}|\\[\"message\"\\])"), 0..5),
+            space in any::<bool>(),
+        ) {
+            let colon = if space { "\": " } else { "\":" };
+            let body = pairs.iter().map(|(k, v)| format!("\"{k}{colon}{v}")).collect::<Vec<_>>().join(",");
+            let source = format!("{{{body}}}");
+            prop_assert!(serde_json::from_str::<serde_json::Value>(&source).is_ok(), "{}", source);
+            if let Some(text) = quick(source.as_bytes(), "message") {
+                prop_assert_eq!(Some(text), text_of(source.as_bytes(), "message"), "{}", source);
+            }
+        }
+    }
+
+    /// The engine's own form on disk: should it change, this fails and searches read with the engine.
+    #[test]
+    fn the_source_is_found_in_the_engines_own_form() {
+        use tantivy::schema::{STORED, STRING, Schema};
+        let mut schema = Schema::builder();
+        let (id, stream) =
+            (schema.add_text_field("id", STRING | STORED), schema.add_text_field("s", STRING | STORED));
+        let source = schema.add_bytes_field("source", STORED);
+        let index = tantivy::Index::create_in_ram(schema.build());
+        let mut writer = index.writer_with_num_threads(1, 15_000_000).unwrap();
+        for length in [0, 1, 127, 128, 200, 20_000] {
+            let body = vec![b'x'; length];
+            writer
+                .add_document(tantivy::doc!(id => "i".repeat(length), stream => "logs", source => body))
+                .unwrap();
+        }
+        writer.commit().unwrap();
+        let searcher = index.reader().unwrap().searcher();
+        for segment in searcher.segment_readers() {
+            let store = segment.get_store_reader(1).unwrap();
+            for doc in 0..segment.max_doc() {
+                let Source(read) = store.get(doc).unwrap();
+                let stored = store.get_document_bytes(doc).unwrap();
+                assert_eq!(source_in(&stored), Some(&read[..]));
+                for cut in 0..stored.len().min(300) {
+                    let _ = source_in(&stored[..cut]);
+                }
+            }
         }
     }
 }
