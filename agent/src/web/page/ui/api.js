@@ -2,7 +2,10 @@
 import { useEffect, useRef, useState } from './vendor/preact.js';
 
 async function ask(url, options) {
-  const response = await fetch(url, { ...options, headers: { accept: 'application/json', ...options?.headers } });
+  const response = await fetch(url, { ...options, headers: { accept: 'application/json', ...options?.headers } }).catch((error) => {
+    if (error.name === 'AbortError') throw error;
+    throw new Error(`the agent at ${location.host} does not answer: is it running?`);
+  });
   const text = await response.text();
   let body = null;
   try {
@@ -15,7 +18,8 @@ async function ask(url, options) {
     const reason = body?.error?.root_cause?.[0]?.reason ?? body?.error?.reason ?? body?.error ?? text.slice(0, 300);
     const error = new Error(typeof reason === 'string' && reason ? reason : `${url}: status ${response.status}`);
     // The place of a mistake in a query, counted from one.
-    error.column = body?.error?.col ?? (Number.isInteger(body?.at) ? body.at + 1 : undefined);
+    const inPromql = /: 1:(\d+): parse error/.exec(error.message)?.[1];
+    error.column = body?.error?.col ?? (Number.isInteger(body?.at) ? body.at + 1 : inPromql && Number(inPromql));
     throw error;
   }
   if (body === null) throw new Error(`${url}: the answer is not JSON`);
@@ -56,28 +60,42 @@ export function logQuery(text, from, to) {
   return { bool: { filter } };
 }
 
+/** While there is nothing to show a page asks this often (ms), for as long as somebody has just come to it. */
+const SOON = 1000;
+const JUST_COME = 60000;
+
 /**
  * Runs `load(signal)` when `deps` change, and again every `every` milliseconds while the tab is visible.
- * `held()` true puts the repetition off, while somebody reads what a new answer would take away.
- * Gives { data, error, loading }; old data stays while new is under way, so that nothing flickers.
+ * `held()` true puts the repetition off, while somebody reads what a new answer would move or take away; `waiting` says so.
+ * `none(data)` true means that there is nothing yet: a store that just began is asked again soon.
+ * Gives { data, error, loading, waiting }; old data stays while new is under way, so that nothing flickers.
  */
-export function useData(load, deps, every = 0, held = () => false) {
-  const [state, setState] = useState({ data: null, error: null, loading: true });
+export function useData(load, deps, every = 0, { held = () => false, none = () => false } = {}) {
+  const [state, setState] = useState({ data: null, error: null, loading: true, waiting: false });
   const latest = useRef(null);
   useEffect(() => {
     const control = new AbortController();
+    const came = Date.now();
     let timer = 0;
     setState((old) => ({ ...old, loading: true }));
     const run = async () => {
+      let nothing = false;
       try {
         const data = await load(control.signal);
-        if (!control.signal.aborted) setState({ data, error: null, loading: false });
+        if (control.signal.aborted) return;
+        nothing = data !== null && none(data);
+        setState({ data, error: null, loading: false, waiting: false });
       } catch (error) {
-        if (!control.signal.aborted) setState((old) => ({ data: old.data, error: error.message, column: error.column, loading: false }));
+        if (control.signal.aborted) return;
+        setState((old) => ({ data: old.data, error: error.message, column: error.column, loading: false, waiting: false }));
       }
-      if (every && !control.signal.aborted) timer = setTimeout(again, every);
+      if (every) timer = setTimeout(again, nothing && Date.now() - came < JUST_COME ? Math.min(SOON, every) : every);
     };
-    const again = () => (document.hidden || held() ? (timer = setTimeout(again, every)) : run());
+    const again = () => {
+      if (!document.hidden && !held()) return run();
+      if (!document.hidden) setState((old) => (old.waiting ? old : { ...old, waiting: true }));
+      timer = setTimeout(again, Math.min(SOON, every));
+    };
     run();
     latest.current = run;
     return () => {

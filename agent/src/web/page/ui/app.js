@@ -1,7 +1,8 @@
 // The frame of every page: navigation, time range, keyboard, and which page the URL means.
 import { html, render, useEffect, useRef, useState } from './vendor/preact.js';
 import { catchClicks, go, href, set, useLocation } from './location.js';
-import { TimePicker } from './parts/timepicker.js';
+import { TimePicker, move } from './parts/timepicker.js';
+import { range } from './time.js';
 import { Home } from './pages/home.js';
 import { Logs } from './pages/logs.js';
 import { Traces } from './pages/traces.js';
@@ -28,7 +29,7 @@ const PAGES = [
 
 const KEYS = [
   ['/', 'go to the search box'], ['j / k', 'next and previous row'], ['Enter', 'open the row'],
-  ...PAGES.map(([, label, key]) => [`g ${key}`, `go to ${label}`]), ['r', 'refresh now'], ['?', 'this help'], ['Esc', 'close'],
+  ...PAGES.map(([, label, key]) => [`g ${key}`, `go to ${label}`]), ['r', 'refresh now'], ['z', 'zoom out in time'], [', / .', 'earlier, later'], ['?', 'this help'], ['Esc', 'close'],
 ];
 
 function App() {
@@ -50,7 +51,8 @@ function App() {
     // On a phone the pages are one line that scrolls sideways.
     document.querySelector('.bar nav [aria-current]')?.scrollIntoView({ inline: 'nearest', block: 'nearest' });
   }, [title, path.join('/')]);
-  const every = Number(params.get('refresh') ?? 5) * 1000;
+  // A range that has ended gives the same again.
+  const every = range().live ? Number(params.get('refresh') ?? 5) * 1000 : 0;
   const shared = { path, params, every, stamp };
   return html`
     <a class="skip" href="#main">Skip to content</a>
@@ -93,6 +95,7 @@ function useKeys(toggleHelp, refresh) {
       if (event.key === 'g') afterG = true;
       else if (event.key === '?') toggleHelp();
       else if (event.key === 'r') refresh();
+      else if (event.key === 'z' || event.key === ',' || event.key === '.') move(event.key);
       else if (event.key === '/') {
         const box = document.querySelector('input[type=search]');
         if (box) {

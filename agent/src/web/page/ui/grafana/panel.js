@@ -44,7 +44,10 @@ export function Panel({ panel, shared, every, stamp, marks }) {
     const { frames, unknown } = transform(configured(panel, answer.frames), panel.transformations);
     return { ...answer, frames: configured(panel, frames), unknown, scope };
   };
-  const state = useData(load, [near, stamp, JSON.stringify(panel.scoped.map((one) => one.value))], near && kind && !kind.still ? every : 0);
+  const state = useData(load, [near, stamp, JSON.stringify(panel.scoped.map((one) => one.value))], near && kind && !kind.still ? every : 0, {
+    // Over a short range an empty panel is one that waits for its first samples; over a long one it would only cost.
+    none: (data) => scope.to - scope.from <= 3600000 && stateOf(kind, { data }) === 'empty',
+  });
   const scope = useMemo(() => state.data?.scope ?? scopeOf(panel, shared(), 600), [state.data, stamp]);
   const title = interpolate(panel.title ?? '', scope);
   const exprs = panel.targets.filter((one) => sourceOf(one, panel, scope.variables) === 'prometheus').map((one) => interpolate(one.expr ?? '', scope, 'promql')).filter(Boolean);

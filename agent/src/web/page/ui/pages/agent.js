@@ -43,7 +43,7 @@ function Facts({ ready, own, stats, top, rates, pages, from, to }) {
     <${Scroll} label="parts of the agent"><table class="rows"><caption>Parts</caption><tbody>${ready.checks.map((check) => html`<tr>
       <th scope="row">${check.name}</th><td><span class=${`badge ${check.ready ? 'ok' : 'failed'}`}>${check.ready ? 'ready' : 'not ready'}</span></td><td>${check.detail.replace(/(\d+\.\d)\d+s/, '$1 s')}</td></tr>`)}
       <tr><th scope="row">paging</th><td><span class="badge">${pages?.length ? 'seen' : 'not configured'}</span></td><td>${pages?.length ? 'Alertmanager sends notifications'
-        : 'this agent alone pages nobody: alerts run in Prometheus and Alertmanager; put a key into the file that PAGERDUTY_ROUTING_KEY_FILE names there'}</td></tr></tbody></table><//>
+        : 'alerts of this agent show on the page and page nobody; to be paged run Prometheus with Alertmanager and put a key into the file that PAGERDUTY_ROUTING_KEY_FILE names there'}</td></tr></tbody></table><//>
     <h2>Ledger</h2>
     <p class="note">received + recovered = exported + dead letters + dropped + queued, always</p>
     <${Scroll} label="ledger"><table class="rows"><thead><tr><th scope="col">Lane</th>${['Received', 'Exported', 'Dead letters', 'Dropped', 'Queued', 'Refused input', 'Unaccounted for'].map((name) => html`<th scope="col" class="n">${name}</th>`)}</tr></thead>

@@ -46,7 +46,7 @@ function Board({ board, params, stamp, every: rate }) {
     const { from, to } = range();
     const variables = await loadVariables(board, params, { from, to }, signal);
     return { variables, marks: await annotations(board, { ...shared(), variables, macros: macros({ ...shared(), step: 60 }) }, signal) };
-  }, [board, asked, stamp], every ? every * 4 : 0);
+  }, [board, asked, stamp], every ? every * 4 : 0, { none: (data) => data.variables.some((one) => one.type === 'query' && !one.options.some(({ value }) => value !== '$__all')) });
   useEffect(() => {
     document.title = `${board.title ?? 'Dashboard'} · Sightline`;
   }, [board]);

@@ -1,10 +1,11 @@
 // Metrics: the timings and outcomes of a service at a glance, and any PromQL beside them.
 import { html } from '../vendor/preact.js';
-import { set } from '../location.js';
+import { href, set } from '../location.js';
 import { getJson, query, queryRange, useData } from '../api.js';
 import { range, rateWindow, step } from '../time.js';
-import { seconds, short } from '../format.js';
+import { bytes, percent, seconds, short } from '../format.js';
 import { Chart } from '../parts/chart.js';
+import { FAILED, Handlers } from '../parts/handlers.js';
 import { deploys } from '../parts/marks.js';
 import { Why } from '../parts/why.js';
 import { Nothing, State } from '../parts/state.js';
@@ -12,23 +13,40 @@ import { Nothing, State } from '../parts/state.js';
 /** What a person wants to know first of a service, as PromQL. */
 export const CARDS = [
   ['Requests per second', (m, w) => `sum by (segment) (rate(instrument_outcomes_total{${m},group="handlers"}[${w}]))`, (v) => `${short(v)}/s`],
-  ['Errors per second', (m, w) => `sum by (segment, outcome) (rate(instrument_outcomes_total{${m},group="handlers",outcome=~"failed|error|panic"}[${w}])) > 0`, (v) => `${short(v)}/s`],
+  ['Errors per second', (m, w) => `sum by (segment, outcome) (rate(instrument_outcomes_total{${m},group="handlers",outcome=~"${FAILED}"}[${w}])) > 0`, (v) => `${short(v)}/s`],
   ['p99 of handlers', (m, w) => `histogram_quantile(0.99, sum by (le, segment) (rate(instrument_timing_seconds_bucket{${m},group="handlers"}[${w}])))`, seconds],
   ['p99 of what it calls', (m, w) => `histogram_quantile(0.99, sum by (le, group, segment) (rate(instrument_timing_seconds_bucket{${m},group!="handlers"}[${w}])))`, seconds],
   ['Health (0 ok, 1 degraded, 2 failed)', (m) => `max by (check) (instrument_health_status{${m}})`, short],
-  ['Gauges', (m) => `max by (group, segment, measure) (instrument_gauge{${m}})`, short],
 ];
 
+/** Gauges that share a unit share a chart, so that bytes do not flatten counts: title, which measures, how they are written. */
+const GAUGES = [['Gauges in bytes', 'measure=~".*bytes"', bytes], ['Gauges in seconds', 'measure=~".*seconds"', seconds], ['Shares', 'measure=~"share|ratio"', percent],
+  ['Other gauges', 'measure!~".*bytes|.*seconds|share|ratio"', short]]
+  .map(([title, which, unit]) => [title, (m) => `max by (group, segment, measure) (instrument_gauge{${m},${which}})`, unit]);
+
+/** Labels whose value says enough without their name, in the order in which people say them. */
+const PLAIN = ['service', 'group', 'segment', 'measure', 'check', 'outcome', 'quantile'];
 const name = (metric) => {
   const { __name__: own, ...labels } = metric;
-  const text = Object.entries(labels).map(([k, v]) => (['segment', 'check', 'service'].includes(k) ? v : `${k}=${v}`)).join(' ');
-  return [own, text].filter(Boolean).join(' ') || 'value';
+  const plain = PLAIN.filter((key) => labels[key]).map((key) => labels[key]);
+  const rest = Object.entries(labels).filter(([key]) => !PLAIN.includes(key)).map(([k, v]) => `${k}=${v}`);
+  return [own, ...plain, ...rest].filter(Boolean).join(' ') || 'value';
 };
 
-async function ranged(expr, service, signal) {
+/** The unit of an expression, as far as the name of what it asks for says so; a quotient or a comparison has none. */
+export function unitOf(expr) {
+  const rate = /\b(i?rate|deriv)\s*\(/.test(expr);
+  const each = (unit) => (rate ? (v) => `${unit(v)}/s` : unit);
+  if (/[/<>]|[=!]=|^\s*(count|group|absent)\b/.test(expr.replace(/\{[^}]*\}/g, ''))) return short;
+  if (/histogram_quantile/.test(expr)) return /_seconds_bucket\b/.test(expr) ? seconds : /_bytes_bucket\b/.test(expr) ? bytes : short;
+  if (/_bytes(_total)?\b/.test(expr)) return each(bytes);
+  return /_seconds\b/.test(expr) && !rate ? seconds : each(short);
+}
+
+async function ranged(expr, unit, signal) {
   const { from, to, seconds: length } = range();
-  const [result, marks] = await Promise.all([queryRange(expr, from, to, step(length), signal), deploys(from, to, service, signal)]);
-  return { from, to, marks, series: result.map((one) => ({ label: name(one.metric), points: one.points })) };
+  const result = await queryRange(expr, from, to, step(length), signal);
+  return { from, to, series: result.map((one) => ({ label: name(one.metric), points: one.points, binary: unit === bytes })) };
 }
 
 export function Explore({ params, every, stamp }) {
@@ -40,8 +58,10 @@ export function Explore({ params, every, stamp }) {
       getJson('/api/v1/label/__name__/values', signal),
     ]);
     return { services: services.map((one) => one.metric.service).sort(), metrics: metrics.data };
-  }, [stamp], every * 6);
+  }, [stamp], every * 6, { none: ({ services }) => !services.length });
   const chosen = service || names.data?.services[0] || '';
+  const { data: marks = [] } = useData((signal) => deploys(range().from, range().to, expr ? null : chosen, signal), [chosen, expr, stamp, params.get('from'), params.get('to')], every * 3);
+  const cards = expr ? [] : [...CARDS, ...GAUGES];
   const submit = (event) => {
     event.preventDefault();
     set({ expr: new FormData(event.target).get('expr') });
@@ -57,16 +77,21 @@ export function Explore({ params, every, stamp }) {
       ${names.data?.services.length > 0 && html`<label>Service <select value=${chosen} onChange=${(e) => set({ service: e.target.value })}>
         ${names.data.services.map((one) => html`<option value=${one}>${one}</option>`)}</select></label>`}
     </form>
-    ${expr && html`<${Card} title=${expr} expr=${expr} unit=${short} every=${every} stamp=${stamp} params=${params} tall />`}
+    ${expr && html`<${Card} title=${expr} expr=${expr} unit=${unitOf(expr)} every=${every} stamp=${stamp} params=${params} marks=${marks ?? []} tall />`}
     <${State} ...${names} empty=${names.data?.services.length === 0 && !expr && html`<${Nothing} what="metrics" kind="metric" />`}>
-      <div class="cards">${chosen && CARDS.map(([title, make, unit]) => html`<${Card} key=${title + chosen} title=${title} service=${chosen} unit=${unit}
+      ${chosen && !expr && html`<p class="links">
+          ${html`<a href=${href('/d/sightline-service', { 'var-service': chosen })}>dashboard</a>`} <a href=${href('/logs', { q: `service.name:"${chosen}"` })}>logs</a>
+          ${' '}<a href=${href('/traces', { service: chosen })}>traces</a> <a href=${href('/panics', { service: chosen })}>panics</a></p>
+        <${Handlers} service=${chosen} every=${every} stamp=${stamp} params=${params} />`}
+      ${expr ? html`<p><button class="quiet" onClick=${() => set({ expr: null })}>back to the charts of ${chosen || 'the services'}</button></p>` : null}
+      <div class="cards">${chosen && cards.map(([title, make, unit]) => html`<${Card} key=${title + chosen} title=${title} unit=${unit} marks=${marks ?? []}
         expr=${make(`service="${chosen}"`, rateWindow(step(range().seconds)))} every=${every} stamp=${stamp} params=${params} />`)}</div>
     <//>`;
 }
 
-function Card({ title, expr, unit, every, stamp, params, tall, service }) {
-  const state = useData((signal) => ranged(expr, service, signal), [expr, stamp, params.get('from'), params.get('to')], every);
+function Card({ title, expr, unit, every, stamp, params, tall, marks }) {
+  const state = useData((signal) => ranged(expr, unit, signal), [expr, stamp, params.get('from'), params.get('to')], every, { none: ({ series }) => !series.length });
   return html`<section class="card"><h2>${title}</h2>
-    <${State} ...${state} asked=${tall && expr} empty=${state.data && !state.data.series.length && html`<${Why} exprs=${[expr]} from=${state.data.from} to=${state.data.to} />`}><${Chart} ...${state.data} label=${title} unit=${unit} height=${tall ? 280 : 170} /><//>
+    <${State} ...${state} asked=${tall && expr} empty=${state.data && !state.data.series.length && html`<${Why} exprs=${[expr]} from=${state.data.from} to=${state.data.to} />`}><${Chart} ...${state.data} marks=${marks} label=${title} unit=${unit} height=${tall ? 280 : 170} /><//>
     ${!tall && html`<button class="quiet small" onClick=${() => set({ expr })}>open the query</button>`}</section>`;
 }

@@ -6,6 +6,7 @@ import { range, rateWindow, step } from '../time.js';
 import { percent, seconds, short } from '../format.js';
 import { Alerts } from '../parts/alerts.js';
 import { Chart, Spark } from '../parts/chart.js';
+import { failures, slow } from '../parts/handlers.js';
 import { deploys } from '../parts/marks.js';
 import { Scroll } from '../parts/scroll.js';
 import { Nothing, State } from '../parts/state.js';
@@ -53,7 +54,7 @@ async function load(signal) {
 }
 
 export function Home({ every, stamp, params }) {
-  const state = useData(load, [stamp, params.toString()], every);
+  const state = useData(load, [stamp, params.toString()], every, { none: ({ rows, charts }) => !rows.length || charts.some(([, series]) => !series.length) });
   return html`
     <h1>Services</h1>
     <${Alerts} every=${every} stamp=${stamp} />
@@ -73,14 +74,15 @@ function Services({ rows, charts, from, to, marks }) {
         <th scope="row"><a data-row href=${href('/explore', { service: row.name })}>${row.name}</a></th>
         <td><span class=${`badge ${HEALTH[row.health] ?? 'unknown'}`}>${HEALTH[row.health] ?? 'unknown'}</span></td>
         <td class="n">${short(row.rate)}</td>
-        <td class=${`n ${row.ratio > 0.05 ? 'bad' : row.ratio > 0.01 ? 'warn' : ''}`}>${percent(row.ratio)}</td>
-        <td class=${`n ${row.p99 > 0.5 ? 'warn' : ''}`}>${seconds(row.p99)}</td>
+        <td class=${`n ${row.ratio > 0.05 ? 'bad' : row.ratio > 0.01 ? 'warn' : ''}`}>${row.ratio > 0 ? html`<a href=${failures(row.name)} aria-label=${`failures of ${row.name}: ${percent(row.ratio)}`}>${percent(row.ratio)}</a>` : percent(row.ratio)}</td>
+        <td class=${`n ${row.p99 > 0.5 ? 'warn' : ''}`}>${row.p99 > 0 ? html`<a href=${slow(row.name, row.p99)} aria-label=${`slow requests of ${row.name}: p99 ${seconds(row.p99)}`}>${seconds(row.p99)}</a>` : seconds(row.p99)}</td>
         <td class=${`n ${row.panics > 0.5 ? 'bad' : ''}`}>${row.panics > 0.5
           ? html`<a href=${href('/panics', { service: row.name })}>${short(Math.round(row.panics))}</a>` : '0'}</td>
         <td><${Spark} points=${row.trend} label=${`traffic of ${row.name}`} /></td>
         <td>${row.version ?? '–'}</td>
         <td class="links"><a href=${href('/logs', { q: `service.name:"${row.name}"` })}>logs</a>
-          ${' '}<a href=${href('/traces', { service: row.name })}>traces</a></td>
+          ${' '}<a href=${href('/traces', { service: row.name })}>traces</a>
+          ${' '}<a href=${href('/d/sightline-service', { 'var-service': row.name })}>dashboard</a></td>
       </tr>`)}</tbody></table><//>
     <div class="cards three">${charts.map(([title, series, unit]) => html`<section class="card"><h2>${title}</h2>
       <${Chart} series=${series} label=${`${title} by service`} unit=${unit} from=${from} to=${to} marks=${marks} height=${190} /></section>`)}</div>`;

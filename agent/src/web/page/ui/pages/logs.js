@@ -6,6 +6,7 @@ import { range, step } from '../time.js';
 import { clock, short } from '../format.js';
 import { Chart } from '../parts/chart.js';
 import { deploys } from '../parts/marks.js';
+import { Held, reading } from '../parts/reading.js';
 import { Record } from '../parts/record.js';
 import { Tail } from '../parts/tail.js';
 import { Nothing, State } from '../parts/state.js';
@@ -66,7 +67,8 @@ export function Logs({ params, every, stamp }) {
   const open = useRef(0);
   const hold = (by) => (open.current += by);
   const live = params.get('live') === '1';
-  const state = useData((signal) => (live ? null : load(text, size, signal)), [stamp, params.toString()], live ? 0 : every, () => open.current > 0);
+  const list = useRef(null);
+  const state = useData((signal) => (live ? null : load(text, size, signal)), [stamp, params.toString()], live ? 0 : every, { held: () => open.current > 0 || reading(list.current), none: (data) => data.total === 0 });
   const submit = (event) => {
     event.preventDefault();
     set({ q: new FormData(event.target).get('q') });
@@ -84,7 +86,7 @@ export function Logs({ params, every, stamp }) {
     ${live ? html`<${Tail} text=${text} />` : html`<${State} ...${state} asked=${text} empty=${state.data?.total === 0 && (text
         ? html`<p class="empty">No record in this time range matches. <a href=${href('/logs')}>Show all</a></p>`
         : html`<${Nothing} what="logs" kind="log" />`)}>
-      <${Results} ...${state.data} text=${text} size=${size} hold=${hold} />
+      <${Results} ...${state.data} text=${text} size=${size} hold=${hold} list=${list} waiting=${state.waiting} />
     <//>`}`;
 }
 
@@ -95,18 +97,18 @@ function Download({ text }) {
   return html`<details class="menu"><summary>Download ▾</summary><div class="choices right"><a href=${way('ndjson')} download>NDJSON: whole records</a><a href=${way('csv')} download>CSV: the usual columns</a></div></details>`;
 }
 
-function Results({ hits, total, chart, facets, text, size, from, to, hold, marks, found }) {
+function Results({ hits, total, chart, facets, text, size, from, to, hold, marks, found, list, waiting }) {
   return html`
-    <p class="note" aria-live="polite">${short(total)} records</p>
+    <p class="note">${short(total)} ${total === 1 ? 'record' : 'records'}${total > hits.length ? `, the newest ${hits.length} below` : ''}<${Held} waiting=${waiting} /></p>
     <${Chart} series=${chart} bars stack legend=${false} height=${110} label="records by level" from=${from} to=${to} marks=${marks} />
     <div class="with-side">
       <aside aria-label="Most frequent values">${facets.filter((f) => f.buckets.length).map((facet) => html`
         <h2>${facet.field}</h2><ul>${facet.buckets.map((bucket) => html`<li>
-          <button class="link" onClick=${() => set({ q: narrow(text, facet.field, bucket.key) })}>${String(bucket.key)}</button>
+          <button class="link" onClick=${() => set({ q: narrow(text, facet.field, bucket.key) })}>${facet.field === 'log.level' && html`<i class="dot" style=${{ background: LEVELS[bucket.key] }}></i> `}${String(bucket.key)}</button>
           <span class="count">${short(bucket.doc_count)}</span>
           <button class="quiet small" aria-label=${`exclude ${bucket.key}`} onClick=${() => set({ q: narrow(text, facet.field, bucket.key, true) })}>−</button>
         </li>`)}</ul>`)}</aside>
-      <ol class="records" data-query=${found}>${hits.map((hit) => html`<${Line} key=${hit._id} hit=${hit} text=${text} hold=${hold} />`)}</ol>
+      <ol class="records" ref=${list} data-query=${found}>${hits.map((hit) => html`<${Line} key=${hit._id} hit=${hit} text=${text} hold=${hold} />`)}</ol>
     </div>
     ${total > hits.length && size < 1000 && html`<button onClick=${() => set({ size: size * 2 })}>Show more</button>`}`;
 }

@@ -32,7 +32,7 @@ async function load(signal) {
 }
 
 export function ServiceMap({ every, stamp, params }) {
-  const state = useData(load, [stamp, params.toString()], every && Math.max(every, 10000));
+  const state = useData(load, [stamp, params.toString()], every && Math.max(every, 10000), { none: ({ links }) => !links.length });
   return html`<h1>Service map</h1><${State} ...${state} empty=${state.data?.links.length === 0 && html`<${Nothing} what="calls between services" kind="span" why="A link appears when a span names another service." />`}>
     <${Drawn} ...${state.data} /><//>`;
 }

@@ -1,9 +1,10 @@
 // Traces: find them by service, name, duration, error or tag; newest first.
-import { html } from '../vendor/preact.js';
+import { html, useRef } from '../vendor/preact.js';
 import { href, set } from '../location.js';
 import { getJson, useData } from '../api.js';
 import { range } from '../time.js';
 import { clock, seconds } from '../format.js';
+import { Held, reading } from '../parts/reading.js';
 import { Scroll } from '../parts/scroll.js';
 import { Nothing, State } from '../parts/state.js';
 
@@ -33,17 +34,22 @@ async function load(params, signal) {
     getJson(`/api/v2/traces?${new URLSearchParams(fields)}`, signal),
     getJson('/api/v2/services', signal),
   ]);
-  return { rows: traces.filter((t) => t.length).map(summary).sort((a, b) => b.start - a.start), services };
+  return { rows: traces.filter((t) => t.length).map(summary), services, limit: fields.limit };
 }
 
+/** By which column, and how; the newest first unless the address says otherwise. */
+const ORDERS = { start: (a, b) => b.start - a.start, length: (a, b) => b.length - a.length, count: (a, b) => b.count - a.count };
+
 export function Traces({ params, every, stamp }) {
-  const state = useData((signal) => load(params, signal), [stamp, params.toString()], every);
+  const list = useRef(null);
+  const filtered = ['service', 'name', 'least', 'tag', 'errors'].some((key) => params.get(key));
+  const asked = [...params].filter(([key]) => key !== 'order').join('&');
+  const state = useData((signal) => load(params, signal), [stamp, asked], every, { held: () => reading(list.current), none: (data) => !data.rows.length });
   const submit = (event) => {
     event.preventDefault();
     const data = new FormData(event.target);
     set(Object.fromEntries(['service', 'name', 'least', 'tag', 'errors'].map((key) => [key, data.get(key)])));
   };
-  const filtered = ['service', 'name', 'least', 'tag', 'errors'].some((key) => params.get(key));
   const services = [...new Set([...(state.data?.services ?? []), params.get('service')].filter(Boolean))];
   return html`
     <h1>Traces</h1>
@@ -59,20 +65,27 @@ export function Traces({ params, every, stamp }) {
     <${State} ...${state} empty=${state.data?.rows.length === 0 && (filtered
         ? html`<p class="empty">No trace in this time range matches. <a href=${href('/traces')}>Show all</a></p>`
         : html`<${Nothing} what="traces" kind="span" />`)}>
-      <${Rows} rows=${state.data?.rows ?? []} />
+      <${Rows} ...${state.data} order=${params.get('order')} list=${list} waiting=${state.waiting} />
     <//>`;
 }
 
-function Rows({ rows }) {
+function Rows({ rows, limit, order, list, waiting }) {
   const longest = Math.max(...rows.map((row) => row.length), 1e-9);
-  return html`<${Scroll} label="traces"><table class="rows">
-    <thead><tr><th scope="col">Started</th><th scope="col">Trace</th><th scope="col">Services</th><th scope="col" class="n">Spans</th>
-      <th scope="col" class="n">Duration</th><th scope="col"><span class="hidden">Share of the longest</span></th></tr></thead>
-    <tbody>${rows.map((row) => html`<tr key=${row.id}>
+  const by = ORDERS[order] ? order : 'start';
+  const sorted = [...rows].sort(ORDERS[by]);
+  const head = (key, text) => html`<th scope="col" class=${key === 'start' ? '' : 'n'} aria-sort=${by === key ? 'descending' : 'none'}>
+    <button class="quiet head" onClick=${() => set({ order: key === 'start' ? null : key })}>${text}${by === key ? ' ↓' : ''}</button></th>`;
+  return html`<p class="note">${rows.length === limit ? `the newest ${limit}` : rows.length} ${rows.length === 1 ? 'trace' : 'traces'}<${Held} waiting=${waiting} /></p>
+    <div ref=${list}><${Scroll} label="traces"><table class="rows traces">
+    <thead><tr>${head('start', 'Started')}<th scope="col">Trace</th>${head('length', 'Duration')}<th scope="col"><span class="hidden">Share of the longest</span></th>
+      ${head('count', 'Spans')}<th scope="col">Services</th></tr></thead>
+    <tbody>${sorted.map((row) => html`<tr key=${row.id}>
       <td><time>${clock(row.start)}</time></td>
       <th scope="row"><a data-row href=${href(`/traces/${row.id}`)}>${row.root.name || row.id}</a>
         ${row.errors > 0 && html` <span class="badge failed">${row.errors} ${row.errors === 1 ? 'error' : 'errors'}</span>`}</th>
-      <td>${row.services.join(', ')}</td><td class="n">${row.count}</td><td class="n">${seconds(row.length)}</td>
+      <td class="n">${seconds(row.length)}</td>
       <td class="share"><meter min="0" max="1" value=${row.length / longest} aria-label="share of the longest"></meter></td>
-    </tr>`)}</tbody></table><//>`;
+      <td class="n">${row.count}</td><td>${row.services.join(', ')}</td>
+    </tr>`)}</tbody></table><//></div>
+    ${rows.length === limit && limit < 1000 && html`<button onClick=${() => set({ limit: Math.min(1000, limit * 4) })}>Show more</button>`}`;
 }

@@ -2,10 +2,13 @@
 import { html } from '../vendor/preact.js';
 import { getJson, useData } from '../api.js';
 import { keep } from '../location.js';
-import { ago } from '../format.js';
+import { ago, clock } from '../format.js';
 
 const URGENCY = ['critical', 'error', 'warning', 'info'];
 const urgency = (alert) => (URGENCY.indexOf(alert.labels.severity) + URGENCY.length + 1) % (URGENCY.length + 1);
+
+/** As many as leave room for the services on a small screen. */
+const FIRST = 5;
 
 /** The page draws the dashboards itself: of an address of Grafana's only the dashboard and its variables count. */
 function board(address) {
@@ -23,13 +26,16 @@ export function Alerts({ every, stamp }) {
   const firing = alerts.filter((alert) => alert.state === 'firing').length;
   return html`<section class="alerts" aria-label="Alerts" aria-live="polite">
     <h2>${firing ? `${firing} ${firing === 1 ? 'alert fires' : 'alerts fire'}` : 'No alert fires yet'}</h2>
-    <ul>${alerts.map((alert) => html`<li key=${JSON.stringify(alert.labels)} class=${alert.state}>
+    <${List} alerts=${alerts.slice(0, FIRST)} />
+    ${alerts.length > FIRST && html`<details><summary>${alerts.length - FIRST} more</summary><${List} alerts=${alerts.slice(FIRST)} /></details>`}
+  </section>`;
+}
+
+const List = ({ alerts }) => html`<ul>${alerts.map((alert) => html`<li key=${JSON.stringify(alert.labels)} class=${alert.state}>
       <span class=${`badge ${alert.state === 'firing' && urgency(alert) < 2 ? 'failed' : 'degraded'}`}>${alert.state === 'firing' ? alert.labels.severity ?? 'firing' : 'pending'}</span>
       <span><strong>${alert.labels.alertname}</strong>${' '}${alert.annotations.summary ?? ''}
-        <span class="note">${' '}since ${ago(Date.parse(alert.activeAt))}</span></span>
+        <span class="note">${' '}since ${clock(Date.parse(alert.activeAt), false)}, ${ago(Date.parse(alert.activeAt))}</span></span>
       <span class="links">
         ${board(alert.annotations.dashboard_url) && html`<a href=${keep(board(alert.annotations.dashboard_url))}>dashboard</a>`}
         ${' '}${web(alert.annotations.runbook_url) && html`<a href=${alert.annotations.runbook_url} rel="noreferrer">runbook</a>`}
-      </span></li>`)}</ul>
-  </section>`;
-}
+      </span></li>`)}</ul>`;

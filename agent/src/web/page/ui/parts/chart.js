@@ -24,17 +24,23 @@ export function Chart(props) {
     ...one, colour: one.colour ?? COLOURS[i % COLOURS.length], draw: one.draw ?? (bars ? 'bars' : 'line'),
     stack: one.stack ?? (props.stack ? 'all' : undefined), fill: one.fill ?? (bars ? 85 : props.stack ? 35 : 0),
   })).filter((one) => !off.has(one.label));
+  const raw = align(lines);
+  const { data, bands } = stack(raw, lines);
+  // What the chart's hooks read: a new answer changes it in place, so that a pointer, a tooltip or a stretch that is being drawn stay.
+  const now = useRef({});
+  now.current = { ...props, lines, raw, unit, marks, limits: props.limits ?? [], dots: props.dots ?? [] };
+  const drawn = useRef(null);
+  const dark = matchMedia('(prefers-color-scheme: dark)').matches;
+  const shape = JSON.stringify([table, height, label, dark, props.log, props.sync, Boolean(props.onPick), lines.map(({ points, field, frame, unit: own, ...look }) => [look, own?.(1234.5)])]);
   useEffect(() => {
     if (table || !box.current || !lines.length) return undefined;
     // A canvas understands no light-dark(): the figure's own colour is the resolved one.
     const ink = getComputedStyle(box.current).color;
-    const raw = align(lines);
-    const { data, bands } = stack(raw, lines);
     const chart = new uPlot(options({
-      ...props, lines, data, bands, unit, height, ink, marks, width: box.current.clientWidth || 400,
+      now: () => now.current, lines, bands, unit, height, ink, log: props.log, sync: props.sync, width: box.current.clientWidth || 400,
       hooks: {
-        draw: [(u) => placeDots(u, props.dots ?? [], lines[0].unit ?? unit)],
-        setCursor: [(u) => showTip(u, tip.current, lines, raw, unit)],
+        draw: [(u) => placeDots(u, now.current.dots, lines[0].unit ?? unit)],
+        setCursor: [(u) => showTip(u, tip.current, now.current)],
         // Dragging over a stretch of time looks at that stretch.
         setSelect: [(u) => {
           if (u.select.width < 8) return;
@@ -45,12 +51,20 @@ export function Chart(props) {
     }), data, box.current);
     const watch = new ResizeObserver(() => chart.setSize({ width: box.current?.clientWidth || 400, height }));
     watch.observe(box.current);
-    if (props.onPick) chart.over.addEventListener('click', () => pick(chart, lines, raw, props.onPick));
+    if (props.onPick) chart.over.addEventListener('click', () => pick(chart, now.current));
+    drawn.current = { chart, data };
     return () => {
+      drawn.current = null;
       watch.disconnect();
       chart.destroy();
     };
-  }, [series, table, off, height, from, to, marks.length, props.dots, label]);
+  }, [shape]);
+  useEffect(() => {
+    const { chart, data: old } = drawn.current ?? {};
+    if (!chart || old === data) return;
+    chart.setData(data);
+    if (chart.cursor.left >= 0) showTip(chart, tip.current, now.current);
+  }, [series, off, from, to, marks.length, props.dots]);
   if (!series.length) return html`<p class="empty">No data in this range.</p>`;
   const toggle = (name) => setOff((old) => {
     const next = new Set(old);
@@ -77,7 +91,7 @@ function Legend({ series, off, toggle, columns, unit, room }) {
 }
 
 /** The values under the pointer, largest first. Written without a render: it follows the mouse. */
-function showTip(u, tip, lines, raw, unit) {
+function showTip(u, tip, { lines, raw, unit }) {
   const { idx, left, top } = u.cursor;
   if (!tip) return;
   // Charts that only follow another one's pointer show the line, not the box.
@@ -119,7 +133,7 @@ function placeDots(u, dots, unit) {
 }
 
 /** Which line was clicked: the nearest at that moment. */
-function pick(u, lines, raw, onPick) {
+function pick(u, { lines, raw, onPick }) {
   const { idx, top } = u.cursor;
   if (idx === null || idx === undefined || u.select.width >= 8) return;
   const near = lines.map((one, i) => [one, raw[i + 1][idx], Math.abs(u.valToPos(u.data[i + 1][idx] ?? Infinity, one.axis === 'right' ? 'y2' : 'y') - top)])

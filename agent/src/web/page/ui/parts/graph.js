@@ -20,7 +20,7 @@ export function columns(links) {
   return out.filter(Boolean);
 }
 
-const [WIDE, HIGH, BOX_W, BOX_H] = [230, 84, 150, 44];
+const [WIDE, HIGH, BOX_W, BOX_H] = [270, 84, 184, 44];
 
 /** props: links (Zipkin's dependencies), note (name → a second line for the box). */
 export function ServiceGraph({ links, note = () => '' }) {

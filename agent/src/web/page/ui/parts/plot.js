@@ -53,8 +53,8 @@ const alpha = (colour, percent) => (/^#[0-9a-f]{6}$/i.test(colour) ? colour + Ma
 /** Steps of an axis of bytes, so that its ticks are whole KiB, MiB, GiB. */
 const POWERS = Array.from({ length: 60 }, (_, i) => 2 ** i);
 
-/** The options for uPlot; `ink` is a colour that the canvas knows. */
-export function options({ lines, data, bands, unit, height, width, ink, from, to, min, max, log, limits = [], marks = [], hooks, sync }) {
+/** The options for uPlot; `ink` is a colour that the canvas knows, `now()` gives what may change in place: { from, to, min, max, limits, marks }. */
+export function options({ now, lines, bands, unit, height, width, ink, log, hooks, sync }) {
   const axis = { stroke: ink, grid: { stroke: 'rgba(128,128,128,.16)', width: 1 }, ticks: { show: false }, font: '11px system-ui' };
   const y = (right) => {
     const format = lines.find((one) => Boolean(one.axis === 'right') === right)?.unit ?? unit;
@@ -63,14 +63,14 @@ export function options({ lines, data, bands, unit, height, width, ink, from, to
       size: (u, values) => 14 + 6.4 * Math.max(3, ...(values ?? []).map((text) => String(text ?? '').length)) };
   };
   const right = lines.some((one) => one.axis === 'right');
-  const scale = () => ({ distr: log ? 3 : 1, range: log ? undefined : (u, low, high) => extent(low, high, min, max) });
+  const scale = () => ({ distr: log ? 3 : 1, range: log ? undefined : (u, low, high) => extent(low, high, now().min, now().max) });
   const bars = (one) => one.draw === 'bars';
   return {
     width, height,
     legend: { show: false },
     cursor: { drag: { x: true, y: false, setScale: false }, focus: { prox: 24 }, points: { size: 6 }, ...(sync && { sync: { key: sync, setSeries: false } }) },
     focus: { alpha: 1 },
-    scales: { x: { time: true, range: from && to ? [from / 1000, to / 1000] : undefined }, y: scale(), ...(right && { y2: scale() }) },
+    scales: { x: { time: true, range: (u, first, last) => (now().from && now().to ? [now().from / 1000, now().to / 1000] : [first, last]) }, y: scale(), ...(right && { y2: scale() }) },
     axes: [{ ...axis, space: 70, size: 26, values: (u, ticks, i, space, by) => ticks.map((t) => tick(t, by)) }, y(false), ...(right ? [y(true)] : [])],
     bands,
     series: [{}, ...lines.map((one, i) => ({
@@ -78,9 +78,9 @@ export function options({ lines, data, bands, unit, height, width, ink, from, to
       fill: bars(one) ? alpha(one.colour, one.fill ?? 85) : one.fill ? alpha(one.colour, one.fill) : undefined,
       paths: bars(one) ? uPlot.paths.bars({ size: [0.88, 60] }) : one.curve === 'stepAfter' || one.curve === 'stepBefore' ? uPlot.paths.stepped({ align: one.curve === 'stepAfter' ? 1 : -1 }) : undefined,
       dash: one.dash, spanGaps: Boolean(one.spanGaps),
-      points: { show: !bars(one) && (one.draw === 'points' || lonely(data[i + 1]).length > 0), size: 4, fill: one.colour, filter: () => (one.draw === 'points' ? null : lonely(data[i + 1])) },
+      points: { show: !bars(one), size: 4, fill: one.colour, filter: (u) => (one.draw === 'points' || bars(one) ? null : lonely(u.data[i + 1])) },
     }))],
-    hooks: { ...hooks, draw: [(u) => drawLimits(u, limits), (u) => drawMarks(u, marks, ink), ...(hooks.draw ?? [])] },
+    hooks: { ...hooks, draw: [(u) => drawLimits(u, now().limits), (u) => drawMarks(u, now().marks, ink), ...(hooks.draw ?? [])] },
   };
 }
 

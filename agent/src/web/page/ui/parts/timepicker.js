@@ -2,7 +2,20 @@
 import { html, useState } from '../vendor/preact.js';
 import { set, useLocation } from '../location.js';
 import { RANGES, instant, range } from '../time.js';
-import { clock } from '../format.js';
+import { clock, seconds } from '../format.js';
+
+/** Twice as much time around the same middle (`z`), or half a range earlier (`,`) or later (`.`). */
+export function move(key) {
+  const { from, to, live } = range();
+  const half = (to - from) / 2;
+  const [first, last] = { z: [from - half, to + half], ',': [from - half, to - half], '.': [from + half, to + half] }[key];
+  const now = Date.now();
+  const length = Math.round((Math.min(last, now) - first) / 1000);
+  if (live && key === 'z') set({ from: `now-${Math.round((to - from) / 500)}s`, to: null });
+  // What would end about now goes on with now.
+  else if (last >= now - half / 10) set({ from: `now-${Math.max(1, key === 'z' ? length : Math.round((to - from) / 1000))}s`, to: null });
+  else set({ from: String(Math.round(first)), to: String(Math.round(last)) });
+}
 
 export function TimePicker({ onRefresh }) {
   const { params } = useLocation();
@@ -29,7 +42,7 @@ export function TimePicker({ onRefresh }) {
       <label class="hidden" for="range">Time range</label>
       <select id="range" onChange=${pick} value=${known ? now.fromText : 'custom'}>
         ${RANGES.map(([from, label]) => html`<option value=${from}>Last ${label}</option>`)}
-        ${known ? null : html`<option value="custom">${clock(now.from, false)} – ${now.live ? 'now' : clock(now.to, false)}</option>`}
+        ${known ? null : html`<option value="custom">${now.live ? `Last ${seconds(now.seconds)}` : `${clock(now.from, false)} – ${clock(now.to, false)}`}</option>`}
       </select>
       <details class="menu">
         <summary aria-label="Choose times">⋯</summary>
@@ -38,6 +51,7 @@ export function TimePicker({ onRefresh }) {
           <label>To <input name="to" value=${now.toText} /></label>
           ${error && html`<p role="alert" class="error">${error}</p>`}
           <button>Apply</button>
+          <div class="moves">${[[',', '◂ earlier'], ['z', 'zoom out'], ['.', 'later ▸']].map(([key, text]) => html`<button type="button" class="small" onClick=${() => move(key)}>${text}</button>`)}</div>
         </form>
       </details>
       <label class="hidden" for="refresh">Refresh</label>
