@@ -1,6 +1,7 @@
 //! The command line: what can be said, and which room answers.
 
 use std::ffi::OsString;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::metrics::{explain, testing};
 use crate::run::{self, Agent};
 #[cfg(feature = "embedded")]
 use crate::store;
-use crate::{tap, telemetry};
+use crate::{tap, telemetry, web};
 
 /// Something in the command line or the configuration is wrong (sysexits.h EX_USAGE).
 const USAGE: u8 = 64;
@@ -54,7 +55,8 @@ enum Command {
     StatsdExporter(Box<statsd_exporter::Args>),
     /// Say what a StatsD name becomes, and which rule decides it
     Explain(Explain),
-    /// Ask a running agent whether it is ready; exit 0 if it is
+    /// Ask a running agent whether it is ready; exit 0 if it is. An address with a path (`--url http://HOST:PORT/health`) is asked
+    /// as it is: any service will do
     Health(Target),
     /// Name the metrics of a running agent with the most series or samples, and the labels to blame
     Top(crate::metrics::top::Args),
@@ -137,12 +139,19 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match dispatch(cli.command) {
         Ok(code) => code,
+        // Whoever reads no further (`| head`) wants no more.
+        Err(error) if hung_up(&error) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
             let usage = error.is::<config::Error>() || error.is::<crate::setup::Wrong>();
             if usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }
     }
+}
+
+fn hung_up(error: &anyhow::Error) -> bool {
+    let broken = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
+    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(broken))
 }
 
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
@@ -161,7 +170,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             let rules = run::mapping_source(&config.metrics, &config.mapping).read();
             let rules = rules.map_err(|note| anyhow::anyhow!("{note}"))?;
             let cases = &config.tests.metrics;
-            let metrics = testing::main(&config.metrics, &rules, cases, &mut std::io::stdout().lock())?;
+            let metrics = testing::main(&config.metrics, &rules, cases, &mut io::stdout().lock())?;
             let wrong = logs::testing::run(&config.logs, &config.tests.logs).map_err(anyhow::Error::msg)?;
             wrong.iter().for_each(|line| say(&format!("{line}\n")));
             say(&format!(
@@ -185,26 +194,30 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             let config = config::load(explain.config.as_deref(), &ProcessEnv)?.settings;
             let rules = run::mapping_source(&config.metrics, &config.mapping).read();
             let rules = rules.map_err(|note| anyhow::anyhow!("{note}"))?;
-            explain::main(&explain.args, rules, &mut std::io::stdout().lock())?;
+            explain::main(&explain.args, rules, &mut io::stdout().lock())?;
         }
         Command::Health(target) => return runtime()?.block_on(health(&target)),
         Command::Top(top) => say(&runtime()?.block_on(crate::metrics::top::main(&top))?),
         Command::Tap(args) => {
             // Not locked: whoever waits for a line must not hold up what else writes.
-            let mut out = std::io::stdout();
+            let mut out = io::stdout();
             runtime()?.block_on(tap::client::main(&args, &mut out, &mut |text| note(text)))?;
         }
         Command::Dlq(dlq) => {
             let config = config::load(dlq.config.as_deref(), &ProcessEnv)?.settings;
             let folder = config.data_dir.join("dead_letters");
-            dead_letters::cli::main(&dlq.args, &folder, &config.dead_letters, &mut std::io::stdout().lock())?;
+            let said =
+                dead_letters::cli::main(&dlq.args, &folder, &config.dead_letters, &mut io::stdout().lock())?;
+            if let Some(said) = said {
+                note(&format!("{said} in {}\n", folder.display()));
+            }
         }
         #[cfg(feature = "embedded")]
         Command::Store(asked) => {
             let config = config::load(asked.config.as_deref(), &ProcessEnv)?.settings;
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
             let (folder, now) = (config.data_dir.join("store"), now.as_millis() as i64);
-            store::command::main(&asked.args, &folder, &config.store, now, &mut std::io::stdout().lock())?;
+            store::command::main(&asked.args, &folder, &config.store, now, &mut io::stdout().lock())?;
         }
         #[cfg(feature = "demo")]
         Command::Demo(args) => {
@@ -216,7 +229,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             return Ok(kittenserver::main(std::iter::once("kittenserver".into()).chain(args)));
         }
         Command::Check(check) => {
-            let config = config::load(Some(&check.config), &ProcessEnv)?.settings;
+            let loaded = config::load(Some(&check.config), &ProcessEnv)?;
+            let config = &loaded.settings;
             let rules = run::mapping_source(&config.metrics, &config.mapping).read();
             let rules = rules
                 .map_err(|note| config::Error { place: note.source.clone(), reason: note.to_string() })?;
@@ -224,13 +238,17 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
                 say(&format!("warning: {note}\n"));
             }
             let file = check.config.display();
-            let problems = run::verify(&config);
+            let problems = run::verify(config);
             for missing in &problems.files {
-                say(&format!("warning: {file}: {missing}\n"));
+                say(&format!("warning: {}: {missing}\n", loaded.place(&run::key(missing))));
             }
+            let mistake = |reason: &String| {
+                let place = loaded.place(&run::key(reason));
+                config::Error { place, reason: reason.clone() }
+            };
             if let Some((last, others)) = problems.mistakes.split_last() {
-                others.iter().for_each(|mistake| note(&format!("sightline: {file}: {mistake}\n")));
-                return Err(config::Error { place: file.to_string(), reason: last.clone() }.into());
+                others.iter().for_each(|reason| note(&format!("sightline: {}\n", mistake(reason))));
+                return Err(mistake(last).into());
             }
             say(&format!("{file}: ok\n"));
         }
@@ -262,8 +280,10 @@ async fn serve(loaded: Loaded<Config>) -> anyhow::Result<()> {
 }
 
 async fn health(target: &Target) -> anyhow::Result<ExitCode> {
-    let (status, body) = target.get("/-/ready").await?;
-    say(&format!("{}\n", String::from_utf8_lossy(&body).trim_end()));
+    let (_, after) = target.url.split_once("://").unwrap_or(("", &target.url));
+    let of_its_own = after.split_once('/').is_some_and(|(_, path)| !path.is_empty());
+    let (status, body) = target.get(if of_its_own { "" } else { "/-/ready" }).await?;
+    say(&web::health::text(&body));
     Ok(if status == 200 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -272,9 +292,13 @@ fn runtime() -> anyhow::Result<Runtime> {
 }
 
 /// One of the two places that write to a terminal.
-#[allow(clippy::print_stdout, reason = "the command line's own output")]
+#[allow(clippy::exit, reason = "the command has said all that somebody wanted to read")]
 fn say(text: &str) {
-    print!("{text}");
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    if written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+        std::process::exit(0);
+    }
 }
 
 #[allow(clippy::print_stderr, reason = "the command line's own remarks")]

@@ -12,6 +12,7 @@ use crate::store;
 use crate::{logs, metrics, queue, spans, web};
 
 pub mod describe;
+pub mod place;
 pub mod source;
 
 pub use source::{Env, Error, FixedEnv, Loaded, ProcessEnv};

@@ -19,7 +19,17 @@ pub struct Lane {
     exported: AtomicU64,
     dead_lettered: AtomicU64,
     dropped: AtomicU64,
+    /// The same by reason; there are a handful.
+    losses: Mutex<Vec<(&'static str, u64)>>,
     queued: AtomicI64,
+}
+
+/// Records that one lane has lost for one reason since the process began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loss {
+    pub lane: &'static str,
+    pub reason: &'static str,
+    pub records: u64,
 }
 
 struct Count(AtomicU64, Counter);
@@ -99,6 +109,16 @@ pub fn balances() -> Vec<Balance> {
     lanes().lock().iter().map(|lane| lane.balance()).collect()
 }
 
+/// The losses of all lanes, by reason.
+pub fn losses() -> Vec<Loss> {
+    let of = |lane: &Arc<Lane>| {
+        let name = lane.name;
+        let losses = lane.losses.lock();
+        losses.iter().map(|&(reason, records)| Loss { lane: name, reason, records }).collect::<Vec<_>>()
+    };
+    lanes().lock().iter().flat_map(of).collect()
+}
+
 /// The lanes whose books do not balance. Right only while nothing moves.
 pub fn check() -> Result<(), Vec<Balance>> {
     let off: Vec<Balance> = balances().into_iter().filter(|b| b.difference() != 0).collect();
@@ -123,6 +143,7 @@ impl Lane {
             exported: AtomicU64::new(0),
             dead_lettered: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            losses: Mutex::default(),
             queued: AtomicI64::new(0),
         }
     }
@@ -169,6 +190,13 @@ impl Lane {
     /// Records are gone: `queue_full`, `corrupt`, `kernel`, … A short fixed word.
     pub fn dropped(&self, reason: &'static str, records: u64) {
         self.dropped.fetch_add(records, Relaxed);
+        {
+            let mut losses = self.losses.lock();
+            match losses.iter_mut().find(|(known, _)| *known == reason) {
+                Some((_, lost)) => *lost += records,
+                None => losses.push((reason, records)),
+            }
+        }
         counter!("sightline_dropped_total", "lane" => self.name, "reason" => reason).increment(records);
     }
 
@@ -212,6 +240,8 @@ mod tests {
         assert_eq!(books.balance().difference(), 10);
         books.enqueued(8);
         books.dropped("queue_full", 2);
+        let lost = super::Loss { lane: "ledger-test", reason: "queue_full", records: 2 };
+        assert!(super::losses().contains(&lost));
         assert_eq!(books.balance().difference(), 0);
         books.dequeued(5);
         books.exported("test", 4);

@@ -12,6 +12,7 @@ pub mod hooks;
 pub mod json;
 pub mod ledger;
 pub mod logs;
+pub mod losses;
 pub mod memory;
 pub mod metrics;
 pub mod queue;

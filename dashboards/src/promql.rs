@@ -4,6 +4,8 @@ use std::fmt;
 
 use sightline_instrument::wire::{group, label, metric, outcome};
 
+use crate::names::agent;
+
 /// The range that Grafana, and our own page, fit to the panel's step.
 pub const STEP: &str = "$__rate_interval";
 
@@ -43,6 +45,11 @@ impl Select {
     fn matcher(mut self, label: &str, operator: &str, value: &str) -> Self {
         self.matchers.push(format!("{label}{operator}\"{value}\""));
         self
+    }
+
+    /// What the agent lost, without what a rule or a sampler was told to leave out.
+    pub fn lost() -> Self {
+        Self::of(agent::DROPPED).matcher("reason", "!~", "rule|mapping_rule|sampled")
     }
 
     /// Requests only.

@@ -49,7 +49,7 @@ for path in sys.argv[2:]:
             yaml.safe_dump(one, file)
     if "full" in os.path.basename(path):
         kinds = {one["kind"] for one in documents}
-        wanted = CUSTOM | {"DaemonSet", "StatefulSet", "NetworkPolicy", "PodDisruptionBudget", "ServiceAccount", "Service"}
+        wanted = CUSTOM | {"DaemonSet", "StatefulSet", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "ServiceAccount", "Service"}
         bad += [f"{path}: no {kind}" for kind in wanted - kinds]
         shipped = {f for f in os.listdir("dashboards/grafana")}
         carried = {key for one in documents if one["kind"] == "ConfigMap" for key in one["data"]}

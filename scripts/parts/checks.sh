@@ -111,8 +111,10 @@ check_helm() {
     run_helm template plain "$chart" >"$work/plain.yaml"
     run_helm template full "$chart" --set "gateway.enabled=true,serviceMonitor.enabled=true,prometheusRule.enabled=true,\
 dashboards.enabled=true,elasticsearch.urls={https://es:9200},elasticsearch.username=writer,elasticsearch.existingSecret=es,\
-zipkin.urls={http://zipkin:9411},agent.hostPath=,gateway.storageClassName=fast" >"$work/full.yaml"
-    for wrong in gateway.replcas=3 environment=Prod gateway.storage=lots elasticsearch.urls='{es:9200}' agent.hostPath=var/lib; do
+zipkin.urls={http://zipkin:9411},agent.hostPath=,gateway.storageClassName=fast,changeEvents.existingSecret=pagerduty,\
+changeEvents.prometheus=http://prometheus-operated:9090" >"$work/full.yaml"
+    for wrong in gateway.replcas=3 environment=Prod gateway.storage=lots elasticsearch.urls='{es:9200}' agent.hostPath=var/lib \
+        changeEvents.existingSecret=pagerduty changeEvents.prometheus=prometheus:9090; do
         if run_helm template wrong "$chart" --set "$wrong" >/dev/null 2>&1; then
             echo "the chart takes $wrong"
             return 1

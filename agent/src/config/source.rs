@@ -136,17 +136,27 @@ pub struct Loaded<T> {
     pub settings: T,
     /// The file they come from, if from one.
     pub file: Option<std::path::PathBuf>,
+    text: String,
     written: Value,
 }
 
 impl<T> From<T> for Loaded<T> {
     /// Settings of a program's own making: nothing counts as asked for.
     fn from(settings: T) -> Self {
-        Loaded { settings, file: None, written: Value::Null }
+        Loaded { settings, file: None, text: String::new(), written: Value::Null }
     }
 }
 
 impl<T> Loaded<T> {
+    /// Where `key` stands, as far as its file tells: `sightline.yaml:7`.
+    pub fn place(&self, key: &str) -> String {
+        let Some(file) = &self.file else { return "configuration".to_owned() };
+        match super::place::line(&self.text, key) {
+            Some(line) => format!("{}:{line}", file.display()),
+            None => file.display().to_string(),
+        }
+    }
+
     /// Whether the file or the environment sets `path` (`web.listen`). A default that does not work out can be
     /// given up with a warning; what was asked for cannot.
     pub fn asked(&self, path: &str) -> bool {
@@ -214,7 +224,7 @@ where
             }
         };
     }
-    Ok(Loaded { settings, file: None, written })
+    Ok(Loaded { settings, file: None, text, written })
 }
 
 /// The file as a tree for variables to be laid over. To YAML `off` is a boolean unless one insists; to us it is a word

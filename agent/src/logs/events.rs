@@ -26,6 +26,13 @@ pub fn received(batch: &Batch) {
     }
 }
 
+/// Texts in a binary request that were not UTF-8.
+pub fn mended(texts: u64) {
+    if texts > 0 {
+        metrics::counter!("sightline_logs_noted_total", "what" => "invalid_utf8").increment(texts);
+    }
+}
+
 /// Shows at 0 what this lane may lose.
 pub fn may_drop() {
     crate::ledger::lane(LANE).may_drop(&["rule", "queue_full", "kernel", "shutdown"]);

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use crate::receive::address::BindError;
 use crate::receive::listen::{self, Door};
 use crate::receive::sink::Sink;
-use crate::receive::tls::{self, TlsError};
+use crate::receive::tls::{Certificates, TlsError};
 
 mod card;
 pub mod draft;
@@ -118,7 +118,7 @@ pub async fn start(
             listener,
             access: Arc::new(settings.tcp.access.clone()),
             limits: settings.tcp.limits.clone(),
-            tls: tls::acceptor(&settings.tcp.tls, "logs.tcp.tls", &[])?,
+            tls: Certificates::read(&settings.tcp.tls, "logs.tcp.tls", &[])?,
         };
         tasks.push(receive::tcp::serve(door, intake.clone(), host.to_owned(), stop.clone()));
     }
@@ -129,7 +129,7 @@ pub async fn start(
     if let Some(listener) = listen::bind(&settings.http.listen, "logs.http.listen").await? {
         let (access, limits) = (Arc::new(settings.http.access.clone()), settings.http.limits.clone());
         let router = receive::http::router(intake.clone(), host.to_owned(), limits.clone());
-        let tls = tls::acceptor(&settings.http.tls, "logs.http.tls", &[b"h2", b"http/1.1"])?;
+        let tls = Certificates::read(&settings.http.tls, "logs.http.tls", &[b"h2", b"http/1.1"])?;
         let door = Door { receiver: "logs_http", listener, access, limits, tls };
         tasks.push(crate::receive::http::serve(door, router, stop));
     }

@@ -3,7 +3,6 @@
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value as Any};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
-use prost::Message;
 use serde_json::{Map, Value, json};
 use sightline_instrument::wire::field as f;
 
@@ -12,7 +11,7 @@ use super::level::{self, Scale};
 use super::record::Source;
 use super::timestamp;
 use crate::queue::Broken;
-use crate::receive::otlp::{Refusal, Signal, Taken};
+use crate::receive::otlp::{Refusal, Signal, Taken, mend};
 use crate::receive::sink::{Ticket, Wait};
 
 /// The signal in front of the logs lane.
@@ -40,8 +39,8 @@ impl Logs {
 
 impl Signal for Logs {
     fn protobuf(&self, request: &[u8]) -> Result<Taken, Refusal> {
-        let request =
-            ExportLogsServiceRequest::decode(request).map_err(|e| Refusal::Malformed(e.to_string()))?;
+        let (request, mended) = mend::decode(request, &mend::LOGS)?;
+        super::events::mended(mended);
         self.take(request)
     }
 

@@ -165,7 +165,13 @@ fn why_not_convention(rules: &Rules, name: &str, tags: &[(&str, &str)]) -> Strin
         [_, _, _, _] => {
             let missing: Vec<&str> =
                 [label::ENVIRONMENT, label::HOST].into_iter().filter(|key| !has(key)).collect();
-            format!("four parts, but without the tag {}", missing.join(" and "))
+            let add: Vec<String> = missing.iter().map(|key| format!("--tag {key}:…")).collect();
+            format!(
+                "four parts, but without the {} {} (try {})",
+                if missing.len() == 1 { "tag" } else { "tags" },
+                missing.join(" and "),
+                add.join(" ")
+            )
         }
         parts => format!("{} parts; it takes six, or four with the tags environment and host", parts.len()),
     };
@@ -276,7 +282,7 @@ mod tests {
             &["kittenserver.handlers.list.timing", "--type", "ms", "--tag", "host:h1"],
             expect![[r#"
                 kittenserver.handlers.list.timing as timer (ms)
-                  passed   the convention does not apply: four parts, but without the tag environment
+                  passed   the convention does not apply: four parts, but without the tag environment (try --tag environment:…)
                   taken by no rule: the name with '_' for what Prometheus does not allow
                   becomes  kittenserver_handlers_list_timing{host="h1"}
                   kept as  summary in seconds: quantiles 0.5, 0.9, 0.99 over 600s

@@ -88,6 +88,7 @@ pub fn start(settings: &Settings, registry: Arc<Registry>, hooks: Hooks) -> Resu
     };
     if let Some(path) = &handle.state {
         match registry.load(path, now()) {
+            Ok(Loaded { series: 0, skipped: 0 }) => {}
             Ok(Loaded { series, skipped: 0 }) => {
                 tracing::info!(series, "took over the state of the last run")
             }

@@ -112,6 +112,11 @@ pub struct Depth {
 }
 
 impl Queue {
+    /// Bytes that it may take on disk.
+    pub fn bound(&self) -> crate::units::Bytes {
+        self.settings.max_bytes
+    }
+
     /// Opens the queue of `lane` in `dir/lane`, whatever state it is in, and starts its thread.
     pub fn open(dir: &Path, lane: &'static str, settings: &Settings) -> Result<Arc<Self>, OpenError> {
         let path = dir.join(lane);

@@ -4,18 +4,18 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
 
 use super::access::Access;
 use super::address::{Address, BindError};
 use super::events;
 use super::settings::Limits;
 use super::stream::Stream;
+use super::tls::Certificates;
 
 /// A receiver's socket and rules, ready to be served.
 pub struct Door {
@@ -28,7 +28,7 @@ pub struct Door {
     /// What one may hold.
     pub limits: Limits,
     /// Certificates, if it speaks TLS.
-    pub tls: Option<TlsAcceptor>,
+    pub tls: Option<Certificates>,
 }
 
 /// Binds `address`; `None` if the receiver is off or its default port is taken.
@@ -78,7 +78,8 @@ where
         // Losing this option costs latency only.
         let _ = stream.set_nodelay(true);
         events::connected(receiver);
-        let (each, stop, tls) = (Arc::clone(&each), stop.clone(), tls.clone());
+        let (each, stop) = (Arc::clone(&each), stop.clone());
+        let tls = tls.as_ref().map(|tls| tls.acceptor(Instant::now()));
         let (idle, handshake) = (limits.idle.0, limits.handshake.0);
         tokio::spawn(async move {
             let _open = Open { receiver, _slot: slot };

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::{Bytes, Span};
 
-/// Certificates of a receiver. Without `certificate` the receiver speaks plain text.
+/// Certificates of a receiver. Without `certificate` the receiver speaks plain text. Files that change are read again while the
+/// agent runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tls {

@@ -1,8 +1,13 @@
 //! Certificates from PEM files to what a listener needs; client certificates are required when authorities are named.
+//!
+//! Certificates are renewed while the agent runs (by cert-manager, certbot, …): files that have changed are read again when a
+//! connection comes, and those in force stay where the new ones cannot be used. Connections that are open keep theirs.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
+use parking_lot::Mutex;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -40,12 +45,85 @@ pub enum TlsError {
     },
 }
 
-/// Reads the files of `tls`; `None` when no certificate is configured.
-pub fn acceptor(
-    tls: &Tls,
+/// How often files are looked at, at most.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// The certificates of one listener, as its files have them.
+#[derive(Clone)]
+pub struct Certificates(Arc<Shared>);
+
+struct Shared {
+    tls: Tls,
     setting: &'static str,
-    protocols: &[&[u8]],
-) -> Result<Option<TlsAcceptor>, TlsError> {
+    protocols: &'static [&'static [u8]],
+    current: Mutex<Current>,
+}
+
+struct Current {
+    acceptor: TlsAcceptor,
+    /// Of the files that it was made from, or that could not be used.
+    stamps: Vec<Stamp>,
+    looked: Instant,
+}
+
+/// When a file was written, and its length; `None` if there is none.
+type Stamp = Option<(SystemTime, u64)>;
+
+impl Certificates {
+    /// Reads the files of `tls`; `None` when no certificate is configured.
+    ///
+    /// # Errors
+    /// When a file is missing, is none of PEM, or the files do not fit together.
+    pub fn read(
+        tls: &Tls,
+        setting: &'static str,
+        protocols: &'static [&'static [u8]],
+    ) -> Result<Option<Self>, TlsError> {
+        // Before they are read: what is written meanwhile is seen the next time.
+        let stamps = stamps(tls);
+        let Some(acceptor) = acceptor(tls, setting, protocols)? else { return Ok(None) };
+        let current = Mutex::new(Current { acceptor, stamps, looked: Instant::now() });
+        Ok(Some(Certificates(Arc::new(Shared { tls: tls.clone(), setting, protocols, current }))))
+    }
+
+    /// What the next connection is to be accepted with.
+    pub fn acceptor(&self, now: Instant) -> TlsAcceptor {
+        let Shared { tls, setting, protocols, current } = &*self.0;
+        let mut current = current.lock();
+        if now.saturating_duration_since(current.looked) >= LOOK {
+            current.looked = now;
+            let seen = stamps(tls);
+            if seen != current.stamps {
+                current.stamps = seen;
+                match acceptor(tls, setting, protocols) {
+                    Ok(Some(renewed)) => {
+                        current.acceptor = renewed;
+                        metrics::counter!("sightline_reloads_total", "outcome" => "success").increment(1);
+                        tracing::info!(setting, "certificates renewed");
+                    }
+                    Ok(None) => {}
+                    Err(error) => {
+                        metrics::counter!("sightline_reloads_total", "outcome" => "failure").increment(1);
+                        tracing::warn!(%error, "renewed certificates cannot be used, those in force stay");
+                    }
+                }
+            }
+        }
+        current.acceptor.clone()
+    }
+}
+
+fn stamps(tls: &Tls) -> Vec<Stamp> {
+    let files = [&tls.certificate, &tls.key, &tls.client_ca];
+    let stamp = |path: &PathBuf| {
+        let found = std::fs::metadata(path).ok()?;
+        Some((found.modified().ok()?, found.len()))
+    };
+    files.into_iter().flatten().map(stamp).collect()
+}
+
+/// Reads the files of `tls`; `None` when no certificate is configured.
+fn acceptor(tls: &Tls, setting: &'static str, protocols: &[&[u8]]) -> Result<Option<TlsAcceptor>, TlsError> {
     let (certificate, key) = match (&tls.certificate, &tls.key) {
         (None, None) if tls.client_ca.is_none() => return Ok(None),
         (Some(certificate), Some(key)) => (certificate, key),
@@ -90,3 +168,6 @@ fn certificates(path: &Path, setting: &'static str) -> Result<Vec<CertificateDer
 fn file(setting: &'static str, path: &Path, reason: &dyn std::fmt::Display) -> TlsError {
     TlsError::File { setting, path: path.to_owned(), reason: reason.to_string() }
 }
+
+#[cfg(test)]
+mod tests;

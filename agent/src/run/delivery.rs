@@ -12,6 +12,7 @@ use crate::export::dead_letters::DeadLetters;
 use crate::export::pump::{self, Pump, Status};
 use crate::queue::{self, Queue};
 use crate::receive::sink::Sink;
+use crate::units::Bytes;
 use crate::web::health::Check;
 
 /// How often dead letters that somebody wants replayed are looked for.
@@ -76,7 +77,9 @@ fn queue_check(queue: &Queue) -> Check {
         (true, records) => format!("the disk refuses writes; {records} records wait; free some space"),
         (false, 0) => "empty".to_owned(),
         (false, records) => {
-            format!("{records} records, {} KiB, the oldest {:?}", depth.bytes >> 10, depth.oldest_age)
+            let (used, bound) = (Bytes(depth.bytes >> 10 << 10), queue.bound());
+            let age = depth.oldest_age.as_secs();
+            format!("{records} records, {used} of {bound}, the oldest {age} s old")
         }
     };
     Check { name: format!("{} queue", queue.lane()), ready: !depth.blocked, detail }

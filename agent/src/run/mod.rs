@@ -20,15 +20,15 @@ use tokio::task::JoinHandle;
 use self::back_ends::BackEnds;
 pub(crate) use self::metrics::source as mapping_source;
 use self::reload::Reload;
-pub(crate) use self::verify::verify;
-use crate::config::{Config, Loaded};
+pub(crate) use self::verify::{key, verify};
+use crate::config::{self, Config, Loaded};
 use crate::export::{change_events, remote_write};
 use crate::hooks::{ExemplarHook, LogLineHook, OtlpMetricsHook};
 use crate::metrics::Registry;
 use crate::receive::otlp::{self, Signals};
 use crate::tap::{self, Tap};
 use crate::web::health::{Check, Probe};
-use crate::{logs, spans, telemetry, web};
+use crate::{logs, losses, spans, telemetry, web};
 
 /// A running agent.
 pub struct Agent {
@@ -41,6 +41,7 @@ pub struct Agent {
     remote_write: remote_write::Handle,
     back_ends: BackEnds,
     replays: JoinHandle<()>,
+    losses: JoinHandle<()>,
     change_events: Option<JoinHandle<()>>,
     web: web::Handle,
 }
@@ -52,7 +53,8 @@ impl Agent {
         let config = &loaded.settings;
         // Files are judged by whoever reads them: the error is then that of the moment.
         if let [first, ..] = &verify(config).mistakes[..] {
-            anyhow::bail!("{first}");
+            let place = loaded.place(&key(first));
+            return Err(config::Error { place, reason: first.clone() }.into());
         }
         let host = host_name();
         let (receiving, stop) = watch::channel(false);
@@ -110,6 +112,7 @@ impl Agent {
             remote_write,
             back_ends,
             replays,
+            losses: tokio::spawn(losses::tell()),
             change_events,
             web,
         })
@@ -149,6 +152,7 @@ impl Agent {
             );
         }
         self.replays.abort();
+        self.losses.abort();
         if let Some(change_events) = &self.change_events {
             change_events.abort();
         }

@@ -1,6 +1,7 @@
 //! What a configuration says that cannot work, found without opening a port or reaching a server.
 
 use crate::config::Config;
+use crate::export::change_events;
 use crate::export::elasticsearch::Elasticsearch;
 use crate::export::http::SettingsError;
 use crate::export::otlp::Otlp;
@@ -9,7 +10,7 @@ use crate::export::remote_write;
 use crate::export::zipkin::Zipkin;
 use crate::logs;
 use crate::receive::settings::{Limits, Tls};
-use crate::receive::tls::{self, TlsError};
+use crate::receive::tls::{Certificates, TlsError};
 
 /// What is wrong, each with the key that it is about.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -18,6 +19,16 @@ pub(crate) struct Problems {
     pub(crate) mistakes: Vec<String>,
     /// Files that are not here. They may be where the agent will run.
     pub(crate) files: Vec<String>,
+}
+
+/// The key that a mistake is about, for the place of it in a file.
+pub(crate) fn key(mistake: &str) -> String {
+    let (key, said) = mistake.split_once(": ").unwrap_or((mistake, ""));
+    let rule = said.strip_prefix("rule ").and_then(|rest| rest.split(':').next()?.parse::<usize>().ok());
+    match rule {
+        Some(rule) => format!("{key}.{}", rule.saturating_sub(1)),
+        None => key.to_owned(),
+    }
 }
 
 /// Looks at every section that reading alone does not judge.
@@ -74,7 +85,7 @@ impl Problems {
     }
 
     fn certificates(&mut self, setting: &'static str, certificates: &Tls) {
-        match tls::acceptor(certificates, setting, &[]) {
+        match Certificates::read(certificates, setting, &[]) {
             Ok(_) => {}
             Err(TlsError::File { path, reason, .. }) if !path.exists() => {
                 self.files.push(format!("{setting}.tls: cannot read {}: {reason}", path.display()));
@@ -104,7 +115,25 @@ impl Problems {
                 _ => {}
             }
         }
-        self.mistakes.extend(remote_write::verify(&config.remote_write).err().map(|error| error.to_string()));
+        for (n, error) in remote_write::verify(&config.remote_write) {
+            self.mistakes.push(format!("remote_write.{n}: {}", error.reason));
+        }
+        if let Err(error) = change_events::verify(&config.change_events) {
+            self.mistakes.push(format!("change_events: {error}"));
+        }
+        if let Some(file) = &config.change_events.routing_key_file
+            && let Err(error) = std::fs::read(file)
+        {
+            let text = format!("change_events.routing_key_file: cannot read {}: {error}", file.display());
+            self.files.push(text);
+        }
+        match config.web.own_token() {
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                self.mistakes.push(error.to_string());
+            }
+            Err(error) => self.files.push(error.to_string()),
+            Ok(_) => {}
+        }
     }
 
     fn delivery(&mut self, setting: &str, delivery: &pump::Settings) {
@@ -146,7 +175,13 @@ mod tests {
             ("elasticsearch: {urls: ['localhost:9200']}", "elasticsearch: 'localhost:9200' is not an http"),
             ("elasticsearch: {delivery: {max_records: 0}}", "elasticsearch.delivery.max_records: 0"),
             ("zipkin: {urls: ['ftp://x']}", "zipkin: 'ftp://x' is not an http"),
-            ("remote_write: [{url: nowhere}]", "remote write to 'nowhere': "),
+            ("remote_write: [{url: nowhere}]", "remote_write.0: 'nowhere' is not an http"),
+            (
+                "remote_write: [{url: 'http://a/w'}, {url: 'http://a/v'}]",
+                "remote_write.1: another endpoint is called 'a' too; set name",
+            ),
+            ("change_events: {routing_key_file: /dev/null, url: pager}", "change_events: 'pager' is not"),
+            ("web: {token_file: /dev/null}", "web.token_file: /dev/null is empty"),
         ] {
             let found = problems(yaml);
             assert_eq!((found.mistakes.len(), found.files.len()), (1, 0), "{yaml}: {found:?}");
@@ -155,9 +190,22 @@ mod tests {
     }
 
     #[test]
+    fn a_mistake_tells_which_key_it_is_about() {
+        for (mistake, about) in [
+            ("logs.rules: rule 2: 'NO' is not", "logs.rules.1"),
+            ("logs.tcp.tls: certificate and key go together", "logs.tcp.tls"),
+            ("remote_write.1: another", "remote_write.1"),
+        ] {
+            assert_eq!(super::key(mistake), about);
+        }
+    }
+
+    #[test]
     fn a_file_that_is_elsewhere_is_no_mistake() {
         let found = problems("otlp: {grpc: {tls: {certificate: /no/such.pem, key: /no/such.key}}}");
         assert_eq!((found.mistakes.len(), found.files.len()), (0, 1), "{found:?}");
         assert!(found.files[0].starts_with("otlp.grpc.tls: cannot read /no/such.pem"), "{found:?}");
+        let found = problems("{web: {token_file: /no/t}, change_events: {routing_key_file: /no/k}}");
+        assert_eq!((found.mistakes.len(), found.files.len()), (0, 2), "{found:?}");
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::content::{self, Kind, Object};
 use super::report::{Change, Report};
+use super::wait::Not;
 use super::{Args, Login, authorities, differences, security, wait};
 
 /// Why an object of the server could not be read or written.
@@ -114,15 +115,15 @@ pub(super) async fn apply(
 ) -> anyhow::Result<()> {
     let server = Server::new(url, login, args.ca_file.as_deref())?;
     let what = format!("elasticsearch at {url}");
-    let ready = wait::until(&what, args.wait.0, async || {
-        server
-            .ask(Method::Get, "/_cluster/health?local=true", None)
-            .await
-            .map(drop)
-            .map_err(|error| error.to_string())
+    let ready = wait::until(&what, args.wait.0, login.is_some(), async || {
+        let answer = server.ask(Method::Get, "/_cluster/health?local=true", None).await;
+        answer.map(drop).map_err(|error| match error {
+            Error::Refused { status: 401 | 403, .. } => Not::Allowed(error.to_string()),
+            _ => Not::Ready(error.to_string()),
+        })
     });
-    if let Err(what) = ready.await {
-        report.gave_up(&what);
+    if let Err(ended) = ready.await {
+        report.gave_up(&what, ended);
         return Ok(());
     }
     for object in content::elasticsearch()? {

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use super::http::Server;
 use super::report::{Change, Report};
-use super::{Args, Login, content, differences, wait};
+use super::wait::{self, Not};
+use super::{Args, Login, content, differences};
 
 pub(super) async fn apply(
     url: &str,
@@ -15,9 +16,9 @@ pub(super) async fn apply(
 ) -> anyhow::Result<()> {
     let server = Server::new(url, login, args)?;
     let what = format!("kibana at {url}");
-    let ready = wait::until(&what, args.wait.0, async || available(&server).await);
-    if let Err(what) = ready.await {
-        report.gave_up(&what);
+    let ready = wait::until(&what, args.wait.0, login.is_some(), async || available(&server).await);
+    if let Err(ended) = ready.await {
+        report.gave_up(&what, ended);
         return Ok(());
     }
     let views = content::kibana("data-views")?;
@@ -48,13 +49,15 @@ fn result(attempt: Result<Change, String>) -> Change {
 }
 
 /// A redirect to the login page, or 200 with another level, is not ready.
-async fn available(server: &Server) -> Result<(), String> {
-    let answer = server.ask(Method::GET, "/api/status", None).await?;
+async fn available(server: &Server) -> Result<(), Not> {
+    let answer = server.ask(Method::GET, "/api/status", None).await.map_err(Not::Ready)?;
     let level = answer.json()["status"]["overall"]["level"].as_str().unwrap_or("unknown").to_owned();
     if answer.status.is_success() && level == "available" {
         return Ok(());
     }
-    Err(format!("it answers {} and says it is {level}", answer.status.as_u16()))
+    let said = format!("it answers {} and says it is {level}", answer.status.as_u16());
+    let refused = matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+    Err(if refused { Not::Allowed(said) } else { Not::Ready(said) })
 }
 
 /// The object at `path`, from where `inside` finds it in the answer; `None` when it is not there.

@@ -1,5 +1,7 @@
 //! What was done to each object, told as it happens, and what the whole amounts to.
 
+use super::wait::GaveUp;
+
 /// How it went with one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Change {
@@ -47,10 +49,18 @@ impl Report {
         self.entries.push((object, change));
     }
 
-    /// A server was not there in time; `what` names it and its last answer.
-    pub(super) fn gave_up(&mut self, what: &str) {
-        say(&format!("FAILED     {what}"));
-        self.unavailable = true;
+    /// The server `what` was not there in time, or does not let us in.
+    pub(super) fn gave_up(&mut self, what: &str, ended: GaveUp) {
+        match ended {
+            GaveUp::Late(why) => {
+                say(&format!("FAILED     {why}"));
+                self.unavailable = true;
+            }
+            GaveUp::Refused(why) => {
+                say(&format!("FAILED     {why}"));
+                self.entries.push((what.to_owned(), Change::Failed(why)));
+            }
+        }
     }
 
     /// Tells the sum.

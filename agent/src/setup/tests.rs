@@ -92,6 +92,16 @@ async fn waits_while_kibana_starts_and_says_what_it_waited_for_when_it_never_doe
     assert_eq!(report.outcome(), Outcome::Unavailable);
 }
 
+#[tokio::test]
+async fn one_who_is_not_let_in_is_told_at_once() {
+    let kibana = Kibana::start().await;
+    kibana.let_nobody_in();
+    let report = run(&kibana, Duration::from_secs(60)).await;
+    assert_eq!(report.outcome(), Outcome::Differs);
+    let [(_, Change::Failed(why))] = report.entries() else { panic!("{:?}", report.entries()) };
+    assert!(why.contains("401") && why.contains("ELASTICSEARCH_PASSWORD_FILE"), "{why}");
+}
+
 #[test]
 fn a_retention_is_a_number_and_a_unit() {
     assert_eq!(retention("30d").as_deref(), Ok("30d"));

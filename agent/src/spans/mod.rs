@@ -10,7 +10,7 @@ use crate::hooks::ExemplarHook;
 use crate::receive::http;
 use crate::receive::listen::{self, Door};
 use crate::receive::sink::Sink;
-use crate::receive::tls;
+use crate::receive::tls::Certificates;
 
 pub mod intake;
 pub mod otlp;
@@ -62,7 +62,7 @@ pub async fn start(
             listener,
             access: Arc::new(zipkin.access.clone()),
             limits: zipkin.limits.clone(),
-            tls: tls::acceptor(&zipkin.tls, "spans.zipkin.tls", &[b"h2", b"http/1.1"])?,
+            tls: Certificates::read(&zipkin.tls, "spans.zipkin.tls", &[b"h2", b"http/1.1"])?,
         };
         tasks.push(http::serve(door, receive::router(intake.clone(), zipkin.limits.clone()), stop));
     }

@@ -51,6 +51,10 @@ pub(super) const HELP: &[(&str, &str)] = &[
         "sightline_logs_noted_total",
         "Log records that were taken though something was wrong with them, by what.",
     ),
+    (
+        "sightline_metrics_noted_total",
+        "Metrics of OTLP that were taken though something was wrong with them, by what.",
+    ),
     ("sightline_name_collisions_total", "Names of StatsD that became the same metric as another name."),
     ("sightline_process_cpu_seconds", "Processor time of this process so far, user and system."),
     ("sightline_process_open_fds", "File descriptors open now."),
@@ -69,7 +73,10 @@ pub(super) const HELP: &[(&str, &str)] = &[
     ("sightline_relay_lines_total", "Lines sent on to the relay's target."),
     ("sightline_relay_long_lines_total", "Lines too long to be sent on to the relay's target."),
     ("sightline_relay_packets_total", "Datagrams sent on to the relay's target."),
-    ("sightline_reloads_total", "Times that mapping rules were read again, by outcome."),
+    (
+        "sightline_reloads_total",
+        "Times that mapping rules or renewed certificates were read again, by outcome.",
+    ),
     ("sightline_remote_write_dropped_samples_total", "Samples given up, by endpoint and reason."),
     (
         "sightline_remote_write_last_success_seconds",

@@ -7,10 +7,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One thing that must be in order for the agent to be ready.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Check {
     /// `statsd`, `logs queue`, `elasticsearch`, …
     pub name: String,
@@ -45,9 +45,28 @@ async fn ready(State(probe): State<Probe>) -> Response {
     (status, axum::Json(Body { status: if ready { "ready" } else { "not ready" }, checks })).into_response()
 }
 
+/// The answer of [`router`] for a person: a line for each check. What is none of ours is given as it is.
+pub fn text(body: &[u8]) -> String {
+    let Ok(Answer { status, checks }) = serde_json::from_slice::<Answer>(body) else {
+        return format!("{}\n", String::from_utf8_lossy(body).trim_end());
+    };
+    let mut out = format!("{status}\n");
+    for Check { name, ready, detail } in checks {
+        let mark = if ready { "" } else { "NOT READY: " };
+        out.push_str(&format!("  {name}: {mark}{detail}\n"));
+    }
+    out
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    status: String,
+    checks: Vec<Check>,
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Check, router};
+    use super::{Check, router, text};
     use axum::body::Body;
     use http::Request;
     use std::sync::Arc;
@@ -57,6 +76,15 @@ mod tests {
         let router = router(Arc::new(move || checks.clone()));
         let request = Request::get("/-/ready").body(Body::empty()).unwrap();
         router.oneshot(request).await.unwrap().status().as_u16()
+    }
+
+    #[test]
+    fn a_person_reads_a_line_for_each_check() {
+        let answer = r#"{"status":"not ready","checks":[{"name":"logs queue","ready":true,"detail":"empty"},
+            {"name":"spans queue","ready":false,"detail":"the disk refuses writes"}]}"#;
+        let lines = "not ready\n  logs queue: empty\n  spans queue: NOT READY: the disk refuses writes\n";
+        assert_eq!(text(answer.as_bytes()), lines);
+        assert_eq!(text(b"{\"status\":\"pass\"}\n"), "{\"status\":\"pass\"}\n", "another service's answer");
     }
 
     #[tokio::test]

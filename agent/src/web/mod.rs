@@ -48,12 +48,17 @@ impl Default for Settings {
 
 impl Settings {
     /// The token that the settings name, from whichever place.
-    fn own_token(&self) -> io::Result<Option<String>> {
+    pub(crate) fn own_token(&self) -> io::Result<Option<String>> {
         let Some(file) = &self.token_file else { return Ok(self.token.clone()) };
-        let wrong = |why: String| io::Error::other(format!("web.token_file {}: {why}", file.display()));
-        let token = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+        let token = std::fs::read_to_string(file).map_err(|error| {
+            let what = format!("web.token_file: cannot read {}: {error}", file.display());
+            io::Error::new(error.kind(), what)
+        })?;
         match token.trim() {
-            "" => Err(wrong("it is empty".to_owned())),
+            "" => {
+                let what = format!("web.token_file: {} is empty; write a token into it", file.display());
+                Err(io::Error::new(io::ErrorKind::InvalidData, what))
+            }
             token => Ok(Some(token.to_owned())),
         }
     }
@@ -126,6 +131,6 @@ mod tests {
         assert_eq!(start(&settings, Router::new()).await.unwrap().token.as_deref(), Some("abc123"));
         std::fs::write(&file, "\n").unwrap();
         let empty = start(&settings, Router::new()).await.unwrap_err().to_string();
-        assert_eq!(empty, format!("web.token_file {}: it is empty", file.display()));
+        assert_eq!(empty, format!("web.token_file: {} is empty; write a token into it", file.display()));
     }
 }

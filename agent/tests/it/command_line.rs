@@ -1,6 +1,8 @@
 //! What a person sees who types something wrong.
 
-use std::process::{Command, Output};
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
 
 fn sightline(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_sightline")).args(args).output().unwrap()
@@ -53,6 +55,64 @@ fn a_configuration_error_names_file_line_and_column() {
     }
     let output = sightline(&["run", "--config", "/nonexistent/x.yaml"]);
     assert!(stderr(&output).contains("/nonexistent/x.yaml: cannot read it"), "{}", stderr(&output));
+}
+
+/// Two endpoints of one name, which would share a queue, were found out only by a start, as if the machine were at fault.
+#[test]
+fn two_endpoints_of_one_name_are_a_mistake_of_the_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("s.yaml");
+    let endpoints = "remote_write:\n- url: http://a/w\n- url: http://a/v\n";
+    std::fs::write(&file, format!("data_dir: {}\n{endpoints}", dir.path().display())).unwrap();
+    for args in [["run", "--config", file.to_str().unwrap()].as_slice(), &["check", file.to_str().unwrap()]] {
+        let output = sightline(args);
+        assert_eq!(output.status.code(), Some(64), "{}", stderr(&output));
+        let said = stderr(&output);
+        assert!(
+            said.contains("s.yaml:4: remote_write.1: another endpoint is called 'a' too; set name"),
+            "{said}"
+        );
+    }
+}
+
+/// The sample service's container was never healthy: its check asked for `/health/-/ready`.
+#[test]
+fn an_address_with_a_path_is_asked_as_it_is() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        for status in ["200 OK", "503 Service Unavailable"] {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = [0; 1_024];
+            let n = stream.read(&mut head).unwrap();
+            assert!(
+                head[..n].starts_with(b"GET /health HTTP/1.1"),
+                "{}",
+                String::from_utf8_lossy(&head[..n])
+            );
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}");
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    for code in [0, 1] {
+        let output = sightline(&["health", "--url", &format!("http://{address}/health")]);
+        assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
+    }
+    server.join().unwrap();
+}
+
+/// `sightline schema | head` ended in a panic.
+#[test]
+fn a_reader_that_stops_early_is_no_error() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_sightline"))
+        .arg("schema")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", stderr(&output));
 }
 
 #[test]
@@ -114,9 +174,10 @@ fn check_names_every_mistake_and_a_start_the_first() {
     let checked = sightline(&["check", file.to_str().unwrap()]);
     assert_eq!(checked.status.code(), Some(64));
     let said = stderr(&checked);
-    assert!(said.contains("logs.rules: rule 1: 'NO'") && said.contains("spans.sampling.ratio: 7"), "{said}");
+    assert!(said.contains("s.yaml:2: logs.rules: rule 1: 'NO'"), "{said}");
+    assert!(said.contains("s.yaml:3: spans.sampling.ratio: 7"), "{said}");
     assert!(String::from_utf8_lossy(&checked.stdout).contains("warning: "), "a file that is elsewhere");
     let started = sightline(&["run", "--config", file.to_str().unwrap()]);
-    assert_eq!(started.status.code(), Some(1));
-    assert!(stderr(&started).contains("logs.rules: rule 1: 'NO'"), "{}", stderr(&started));
+    assert_eq!(started.status.code(), Some(64));
+    assert!(stderr(&started).contains("s.yaml:2: logs.rules: rule 1: 'NO'"), "{}", stderr(&started));
 }

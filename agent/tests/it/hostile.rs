@@ -217,6 +217,8 @@ async fn harm_is_refused_counted_and_forgotten() {
 
     // Size and encoding: a line of 8 MiB without an end, broken UTF-8 in a member and in a plain line.
     let was = target.rejected("logs", "line_too_long").await;
+    let noted = ["what=\"invalid_utf8\""];
+    let noted_before = target.count("sightline_logs_noted_total", &noted).await;
     let mut lines = TcpStream::connect(("127.0.0.1", target.ports.logs)).unwrap();
     for _ in 0..8 {
         lines.write_all(&vec![b'x'; 1 << 20]).unwrap();
@@ -229,10 +231,10 @@ async fn harm_is_refused_counted_and_forgotten() {
     .await;
 
     // Text that is none, on each port: taken with its broken letters replaced, or refused; counted by name.
-    let noted = ["what=\"invalid_utf8\""];
-    assert_eq!(target.count("sightline_logs_noted_total", &noted).await, 1.0, "the line above");
+    let noted_now = target.count("sightline_logs_noted_total", &noted).await;
+    assert_eq!(noted_now, noted_before + 1.0, "the line above");
     lines.write_all(b"a plain \xc3 line\n").unwrap();
-    target.rises("sightline_logs_noted_total", &noted, 1.0).await;
+    target.rises("sightline_logs_noted_total", &noted, noted_now).await;
     let item = b"{\"create\":{}}\n{\"message\":\"\xff\"}\n".to_vec();
     assert_eq!(target.post(http, "/_bulk", &[("content-type", json)], item).await, 200);
     assert_eq!(target.rejected("logs", "invalid_utf8").await, 1.0);
@@ -254,6 +256,20 @@ async fn harm_is_refused_counted_and_forgotten() {
     let was = target.count("sightline_spans_noted_total", &noted).await;
     assert_eq!(target.call("trace.v1.TraceService", 0, &span).await, "0");
     assert_eq!(target.count("sightline_spans_noted_total", &noted).await, was + 1.0);
+    // A body, and a name with one point: the rest of the request must not go with them.
+    let log = vec![0x2a, 4, 0x0a, 2, 0xff, b'x'];
+    let metric = [&[0x0a, 2, 0xff, b'x', 0x2a, 11, 0x0a, 9, 0x21][..], &1.0_f64.to_le_bytes()].concat();
+    for (service, counter, mut message) in [
+        ("logs.v1.LogsService", "sightline_logs_noted_total", log),
+        ("metrics.v1.MetricsService", "sightline_metrics_noted_total", metric),
+    ] {
+        for tag in [0x12, 0x12, 0x0a] {
+            message = [&[tag, message.len() as u8][..], &message].concat();
+        }
+        let was = target.count(counter, &noted).await;
+        assert_eq!(target.call(service, 0, &message).await, "0");
+        assert_eq!(target.count(counter, &noted).await, was + 1.0, "{service}");
+    }
 
     // Slowness: headers and bodies that trickle are cut off.
     let silent = TcpStream::connect(("127.0.0.1", target.ports.zipkin)).unwrap();

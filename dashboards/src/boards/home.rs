@@ -84,7 +84,7 @@ fn telemetry() -> Vec<Panel> {
             "Records a second that the agent dropped. Above 0, graphs and logs have gaps: open the Agent dashboard.",
         )
         .unit(Unit::PerSecond)
-        .promql("", format!("{} or vector(0)", sum(&[], &Select::of(agent::DROPPED).rate("5m"))))
+        .promql("", format!("{} or vector(0)", sum(&[], &Select::lost().rate("5m"))))
         .steps(&none_is_good())
         .link("Agent", format!("/d/{}?${{__url_time_range}}", uid::AGENT)),
         stat(

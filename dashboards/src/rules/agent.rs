@@ -10,7 +10,7 @@ pub(super) fn alerts() -> Vec<Alert> {
     vec![
         alert(
             "AgentDroppingData",
-            format!("{} > 0", sum(&instance("reason"), &Select::of(agent::DROPPED).rate("5m"))),
+            format!("{} > 0", sum(&instance("reason"), &Select::lost().rate("5m"))),
             Some("5m"),
             Severity::Critical,
             "agent {{ $labels.instance }} loses {{ $labels.lane }} ({{ $labels.reason }}): {{ $value | printf \"%.1f\" }} a second",

@@ -65,6 +65,15 @@ impl Default for Settings {
     }
 }
 
+/// Checks the addresses; reaches none.
+///
+/// # Errors
+/// The first address that is none.
+pub fn verify(settings: &Settings) -> Result<(), SettingsError> {
+    let urls = [Some(&settings.url), settings.prometheus.as_ref()];
+    urls.into_iter().flatten().try_for_each(|url| client(url).map(drop))
+}
+
 /// Starts looking, if the settings name a key's file. `data` is where known versions are kept.
 ///
 /// # Errors

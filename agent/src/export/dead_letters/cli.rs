@@ -74,13 +74,25 @@ impl Chosen {
     }
 }
 
-/// Runs the command on the dead letters in `dir` and writes what it has to say to `out`.
-pub fn main(args: &Args, dir: &Path, settings: &Settings, out: &mut dyn Write) -> io::Result<()> {
+/// Runs the command on the dead letters in `dir` and writes what it has to say to `out`. What it returns is for a person only:
+/// that there is nothing to list.
+pub fn main(
+    args: &Args,
+    dir: &Path,
+    settings: &Settings,
+    out: &mut dyn Write,
+) -> io::Result<Option<&'static str>> {
+    if matches!(args.command, Command::List { .. }) && !dir.exists() {
+        return Ok(Some("no dead letters"));
+    }
     let letters = DeadLetters::open(dir, settings)?;
+    let mut listed = true;
     match &args.command {
         Command::List { choice, json } => {
             let choice = choice.choice();
+            listed = false;
             for letter in letters.list()?.iter().filter(|letter| choice.takes(letter)) {
+                listed = true;
                 if *json {
                     serde_json::to_writer(&mut *out, letter)?;
                     writeln!(out)?;
@@ -110,7 +122,7 @@ pub fn main(args: &Args, dir: &Path, settings: &Settings, out: &mut dyn Write) -
             writeln!(out, "{count} dead {} removed", if count == 1 { "letter" } else { "letters" })?;
         }
     }
-    Ok(())
+    Ok((!listed).then_some("no such dead letters"))
 }
 
 /// Where a record was going: a log's data stream, or nothing to say.

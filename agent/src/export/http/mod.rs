@@ -277,7 +277,13 @@ impl Client {
 impl Reply {
     /// `503 the first words of the answer`, for a person.
     pub fn reason(&self) -> String {
-        let text = String::from_utf8_lossy(&self.body[..self.body.len().min(EXCERPT)]);
+        // Elasticsearch's answer is longer than what it says.
+        let said = serde_json::from_slice::<serde_json::Value>(&self.body).ok().and_then(|answer| {
+            let error = &answer["error"];
+            Some(format!("{}: {}", error["type"].as_str()?, error["reason"].as_str()?))
+        });
+        let text = said.unwrap_or_else(|| String::from_utf8_lossy(&self.body).into_owned());
+        let text: String = text.chars().take(EXCERPT).collect();
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         format!("{} {text}", self.status.as_u16()).trim_end().to_owned()
     }

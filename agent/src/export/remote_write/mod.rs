@@ -74,12 +74,23 @@ struct Running {
     pump: Pump,
 }
 
-/// Checks every endpoint of `settings`; reaches none.
-///
-/// # Errors
-/// The first one that cannot be written to.
-pub fn verify(settings: &[Settings]) -> Result<(), StartError> {
-    settings.iter().try_for_each(|settings| Endpoint::new(settings).map(drop))
+/// Those endpoints of `settings` that cannot be written to, by their places in the list. Reaches none.
+pub fn verify(settings: &[Settings]) -> Vec<(usize, StartError)> {
+    let mut lanes = Vec::new();
+    let mut look = |settings: &Settings| {
+        let endpoint = Endpoint::new(settings)?;
+        if lanes.contains(&endpoint.lane) {
+            return Err(taken(&settings.url, &endpoint.name));
+        }
+        lanes.push(endpoint.lane);
+        Ok(())
+    };
+    settings.iter().enumerate().filter_map(|(n, settings)| Some((n, look(settings).err()?))).collect()
+}
+
+/// Two endpoints of one name would share a queue.
+fn taken(url: &str, name: &str) -> StartError {
+    StartError { url: url.to_owned(), reason: format!("another endpoint is called '{name}' too; set name") }
 }
 
 /// Starts writing to every endpoint of `settings`. Must be called within a tokio runtime.
@@ -95,7 +106,7 @@ pub fn start(
     for (settings, mut endpoint) in checked {
         let wrong = |reason: String| StartError { url: settings.url.clone(), reason };
         if handle.endpoints.iter().any(|other| other.queue.lane() == endpoint.lane) {
-            return Err(wrong(format!("another endpoint is called '{}' too; set name", endpoint.name)));
+            return Err(taken(&settings.url, &endpoint.name));
         }
         let bounded = queue::Settings { max_bytes: settings.buffer, ..keep.queue.clone() };
         let queue =

@@ -1,9 +1,8 @@
 //! OTLP metrics: decoded here, applied by whoever `run` wires in (the registry, which keeps its own state).
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use prost::Message;
 
-use super::{Refusal, Signal, Taken};
+use super::{Refusal, Signal, Taken, mend};
 use crate::hooks::OtlpMetricsHook;
 use crate::queue::Broken;
 use crate::receive::sink::{Ticket, Wait};
@@ -20,8 +19,10 @@ impl Metrics {
 
 impl Signal for Metrics {
     fn protobuf(&self, request: &[u8]) -> Result<Taken, Refusal> {
-        let request =
-            ExportMetricsServiceRequest::decode(request).map_err(|e| Refusal::Malformed(e.to_string()))?;
+        let (request, mended) = mend::decode(request, &mend::METRICS)?;
+        if mended > 0 {
+            metrics::counter!("sightline_metrics_noted_total", "what" => "invalid_utf8").increment(mended);
+        }
         Ok(self.apply(request))
     }
 

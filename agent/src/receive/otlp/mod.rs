@@ -9,11 +9,12 @@ use tokio::task::JoinHandle;
 use super::address::BindError;
 use super::listen::{self, Door};
 use super::sink::{Ticket, Wait};
-use super::tls::{self, TlsError};
+use super::tls::{Certificates, TlsError};
 use crate::queue::Broken;
 
 pub mod grpc;
 pub mod http;
+pub mod mend;
 pub mod metrics;
 pub mod settings;
 pub mod status;
@@ -124,14 +125,14 @@ pub async fn start(
 ) -> Result<Handle, StartError> {
     let mut tasks = Vec::new();
     if let Some(listener) = listen::bind(&settings.http.listen, "otlp.http.listen").await? {
-        let tls = tls::acceptor(&settings.http.tls, "otlp.http.tls", &[b"h2", b"http/1.1"])?;
+        let tls = Certificates::read(&settings.http.tls, "otlp.http.tls", &[b"h2", b"http/1.1"])?;
         let (access, limits) = (Arc::new(settings.http.access.clone()), settings.http.limits.clone());
         let router = http::router(signals.clone(), limits.clone());
         let door = Door { receiver: "otlp_http", listener, access, limits, tls };
         tasks.push(super::http::serve(door, router, stop.clone()));
     }
     if let Some(listener) = listen::bind(&settings.grpc.listen, "otlp.grpc.listen").await? {
-        let tls = tls::acceptor(&settings.grpc.tls, "otlp.grpc.tls", &[b"h2"])?;
+        let tls = Certificates::read(&settings.grpc.tls, "otlp.grpc.tls", &[b"h2"])?;
         let (access, limits) = (Arc::new(settings.grpc.access.clone()), settings.grpc.limits.clone());
         let router = grpc::router(signals, limits.clone());
         let door = Door { receiver: "otlp_grpc", listener, access, limits, tls };

@@ -23,6 +23,7 @@ struct Held {
     dashboards: BTreeMap<String, Value>,
     unready: u32,
     refuse_imports: bool,
+    let_nobody_in: bool,
     writes: u32,
 }
 
@@ -60,6 +61,10 @@ impl Kibana {
 
     pub(super) fn unready(&self, answers: u32) {
         self.held.lock().unready = answers;
+    }
+
+    pub(super) fn let_nobody_in(&self) {
+        self.held.lock().let_nobody_in = true;
     }
 
     pub(super) fn refuse_imports(&self) {
@@ -115,6 +120,9 @@ fn fields(place: &str, value: &Value, known: &[&str]) -> Result<(), Response> {
 
 async fn status(State(held): State<Shared>) -> Response {
     let mut held = held.lock();
+    if held.let_nobody_in {
+        return refuse(401, "Unauthorized");
+    }
     if held.unready > 0 {
         held.unready -= 1;
         let body = json!({ "status": { "overall": { "level": "degraded" } } }).to_string();

@@ -73,6 +73,23 @@ zipkin: {urls: ['http://{{ include "sightline.name" . }}-gateway:9411']}
 {{ toYaml (mergeOverwrite $own (default dict $to) (deepCopy .Values.config)) }}
 {{- end }}
 
+{{/* It receives nothing and keeps nothing but the versions that it knows. */}}
+{{- define "sightline.announcerconfig" -}}
+data_dir: /var/lib/sightline
+web: {listen: '0.0.0.0:9102'}
+metrics: {listen_udp: 'off', listen_tcp: 'off'}
+logs: {tcp: {listen: 'off'}, udp: {listen: 'off'}, http: {listen: 'off'}}
+otlp: {http: {listen: 'off'}, grpc: {listen: 'off'}}
+spans: {zipkin: {listen: 'off'}}
+change_events:
+  routing_key_file: /secrets/pagerduty/routing-key
+  prometheus: {{ required "changeEvents.prometheus: the address of the Prometheus that scrapes the agents" .Values.changeEvents.prometheus | quote }}
+  url: {{ .Values.changeEvents.url | quote }}
+  {{- with .Values.changeEvents.link }}
+  link: {{ . | quote }}
+  {{- end }}
+{{- end }}
+
 {{- define "sightline.podsecurity" -}}
 runAsNonRoot: true
 runAsUser: 65532
