@@ -1,14 +1,18 @@
-//! Ten thousand series for six hours: how fast they are taken, how much room they need, how fast queries answer.
+//! Ten thousand series for six hours: how fast they are taken, how much room they need, how fast queries answer. Then
+//! the same with a thousand series of native histograms beside them.
 //!
-//! `cargo bench -p sightline-agent --bench promql`; about a minute. Prints a table and asserts nothing, since wall
+//! `cargo bench -p sightline-agent --bench promql`; about two minutes. Prints a table and asserts nothing, since wall
 //! times depend on the machine.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a table is what this program is for")]
 
 use sightline_agent::store::metrics::{Settings, Store};
+use sightline_agent::store::promql::histogram::Histogram;
 use sightline_agent::store::promql::{Answer, Options, range};
 use std::time::{Duration, Instant};
 
 const SERIES: usize = 10_000;
+/// Series of native histograms in the second run.
+const NATIVES: usize = 1000;
 const EVERY: i64 = 10_000;
 const ROUNDS: i64 = 6 * 3600 * 1000 / EVERY;
 const T0: i64 = 1_700_006_400_000;
@@ -63,10 +67,63 @@ fn cpu() -> f64 {
     (ticks(11) + ticks(12)) / 100.0
 }
 
+/// Timings of a service as native histograms: 30 buckets, of which ten seconds move those around the median.
+struct Native {
+    histogram: Histogram,
+    random: fastrand::Rng,
+    /// Observations of ten seconds.
+    load: f64,
+}
+
+impl Native {
+    fn new(i: usize) -> Native {
+        let histogram = Histogram {
+            schema: 3,
+            zero_threshold: 2.938_735_877_055_719e-39,
+            positive: (-50..-20).map(|at| (at, 1.0)).collect(),
+            count: 30.0,
+            sum: 1.0,
+            ..Histogram::default()
+        };
+        Native {
+            histogram,
+            random: fastrand::Rng::with_seed(i as u64),
+            load: [5.0, 20.0, 100.0, 500.0][i % 4],
+        }
+    }
+
+    fn step(&mut self) -> Histogram {
+        for (at, count) in &mut self.histogram.positive {
+            let distance = f64::from(*at + 38) / 5.0;
+            let expected = self.load * 0.08 * (-distance * distance / 2.0).exp();
+            // As many as expected, give or take, whole.
+            let n = (expected * 2.0 * self.random.f64() + self.random.f64()).floor();
+            *count += n;
+            self.histogram.count += n;
+            self.histogram.sum += n * 2f64.powf((f64::from(*at) - self.random.f64()) / 8.0);
+        }
+        self.histogram.clone()
+    }
+}
+
+/// What the first run says of the numbers alone.
+#[derive(Default)]
+struct Figures {
+    head: usize,
+    raw: u64,
+    rollup: u64,
+}
+
 fn main() {
     // `cargo test --benches` only asks whether it runs.
     let rounds = if std::env::args().any(|a| a == "--bench") { ROUNDS } else { 10 };
-    let dir = std::env::temp_dir().join(format!("sightline-bench-promql-{}", std::process::id()));
+    let numbers = run(rounds, 0, &Figures::default());
+    println!();
+    run(rounds, NATIVES, &numbers);
+}
+
+fn run(rounds: i64, natives: usize, numbers: &Figures) -> Figures {
+    let dir = std::env::temp_dir().join(format!("sightline-bench-promql-{}-{natives}", std::process::id()));
     let store = match Store::open(&dir, &Settings::default()) {
         Ok(store) => store,
         Err(error) => {
@@ -77,16 +134,29 @@ fn main() {
     let names = names();
     let labels: Vec<Vec<(&str, &str)>> =
         names.iter().map(|n| n.labels.iter().map(|(k, v)| (*k, v.as_str())).collect()).collect();
+    let mut histograms: Vec<Native> = (0..natives).map(Native::new).collect();
+    println!("{SERIES} series of numbers, {natives} of native histograms, {rounds} rounds");
     println!("resident before         {:>12} MiB", resident());
     let (mut taking, mut taking_cpu, mut sealing) = (Duration::ZERO, 0.0, Duration::ZERO);
+    let mut most = 0;
     for round in 0..rounds {
         let now = T0 + round * EVERY + (round * 7919) % 13;
+        let now_native: Vec<Histogram> = histograms.iter_mut().map(Native::step).collect();
         let (start, start_cpu) = (Instant::now(), cpu());
-        store.sample(now, &mut |each| {
-            for (i, name) in names.iter().enumerate() {
-                each(name.metric, &labels[i], value(i, round));
-            }
-        });
+        store.round(
+            now,
+            &mut |each| {
+                for (i, name) in names.iter().enumerate() {
+                    each(name.metric, &labels[i], value(i, round));
+                }
+            },
+            &mut |each| {
+                for (i, h) in now_native.iter().enumerate() {
+                    let metric = if i < 100 { "took_seconds" } else { "other_seconds" };
+                    each(metric, &labels[i], h.clone());
+                }
+            },
+        );
         taking += start.elapsed();
         taking_cpu += cpu() - start_cpu;
         let start = Instant::now();
@@ -94,40 +164,58 @@ fn main() {
             eprintln!("{error}");
         }
         sealing += start.elapsed();
+        most = most.max(resident());
     }
     let samples = SERIES as f64 * rounds as f64;
     let stats = store.stats();
-    println!("samples taken           {samples:>12.0}");
-    println!(
-        "take, log and sync      {:>12.2} M samples/s of wall time",
-        samples / taking.as_secs_f64() / 1e6
-    );
+    let figures =
+        Figures { head: stats.head_bytes, raw: size(&dir.join("raw")), rollup: size(&dir.join("rollup")) };
+    let all = samples + natives as f64 * rounds as f64;
+    println!("samples taken           {all:>12.0}");
+    println!("take, log and sync      {:>12.2} M samples/s of wall time", all / taking.as_secs_f64() / 1e6);
     println!(
         "                        {:>12.2} M samples/s of processor time",
-        samples / taking_cpu.max(0.01) / 1e6
+        all / taking_cpu.max(0.01) / 1e6
     );
     println!("seal into blocks        {:>12.2} s in all", sealing.as_secs_f64());
+    let in_head = stats.head_samples as f64 / all * rounds as f64;
+    let (what, of, rest) = if natives == 0 {
+        ("sample", SERIES as f64, &Figures::default())
+    } else {
+        ("histogram", natives as f64, numbers)
+    };
+    let per = |all: u64, less: u64, rounds: f64| all.saturating_sub(less) as f64 / (of * rounds).max(1.0);
+    let sealed = rounds as f64 - in_head;
     println!(
-        "head                    {:>12.2} bytes/sample",
-        stats.head_bytes as f64 / stats.head_samples.max(1) as f64
+        "head                    {:>12.2} bytes/{what}",
+        per(figures.head as u64, rest.head as u64, in_head)
     );
-    let sealed = (samples - stats.head_samples as f64).max(1.0);
-    println!("blocks of samples       {:>12.2} bytes/sample", size(&dir.join("raw")) as f64 / sealed);
-    println!("blocks of roll-ups      {:>12.2} bytes/sample", size(&dir.join("rollup")) as f64 / sealed);
-    println!("resident                {:>12} MiB", resident());
+    println!("blocks of samples       {:>12.2} bytes/{what}", per(figures.raw, rest.raw, sealed));
+    println!("blocks of roll-ups      {:>12.2} bytes/{what}", per(figures.rollup, rest.rollup, sealed));
+    println!("resident, and at most   {:>12} MiB, {most} MiB", resident());
     let (from, to) = (T0, T0 + rounds * EVERY);
-    for query in [
-        "m{path=\"/items/100\"}",
-        "rate(m{path=\"/items/100\"}[5m])",
-        "sum by (job) (rate(m[5m]))",
-        "topk(10, rate(m[5m]))",
-        "max_over_time(m[1h])",
-        "sum by (job) (requests_total)",
-    ] {
+    let queries: &[&str] = if natives == 0 {
+        &[
+            "m{path=\"/items/100\"}",
+            "rate(m{path=\"/items/100\"}[5m])",
+            "sum by (job) (rate(m[5m]))",
+            "topk(10, rate(m[5m]))",
+            "max_over_time(m[1h])",
+            "sum by (job) (requests_total)",
+        ]
+    } else {
+        &[
+            "histogram_quantile(0.99, sum(rate(took_seconds[5m])))",
+            "histogram_quantile(0.99, sum by (job) (rate(took_seconds[5m])))",
+            "histogram_count(sum(rate(took_seconds[5m])))",
+            "histogram_quantile(0.9, took_seconds{path=\"/items/0\"})",
+        ]
+    };
+    for query in queries {
         let mut points = 0;
         let start_cpu = cpu();
         let mut times: Vec<Duration> = Vec::new();
-        for _ in 0..20 {
+        for _ in 0..if natives == 0 { 20 } else { 5 } {
             let start = Instant::now();
             match range(&*store, query, (from, to, 60_000), &Options::default()) {
                 Ok((Answer::Matrix(rows), _)) => points = rows.iter().map(|r| r.1.len()).sum(),
@@ -143,15 +231,9 @@ fn main() {
             "{query:36} least {least:>8.2} ms, median {middle:>8.2} ms, cpu {each:>6.1} ms, {points} points"
         );
     }
-    let (start, start_cpu) = (Instant::now(), cpu());
-    for panel in 0..20 {
-        let query = format!("sum by (job) (rate(m{{job=~\"job-[0-{}]\"}}[5m]))", panel % 7);
-        if let Err(error) = range(&*store, &query, (from, to, 15_000), &Options::default()) {
-            eprintln!("{error}");
-        }
+    if natives == 0 {
+        dashboard(&store, (from, to));
     }
-    let (wall, used) = (start.elapsed().as_secs_f64() * 1000.0, (cpu() - start_cpu) * 1000.0);
-    println!("20 such panels, step 15 s            {wall:.1} ms, cpu {used:.0} ms");
     println!("resident                {:>12} MiB", resident());
     drop(store);
     let start = Instant::now();
@@ -161,6 +243,19 @@ fn main() {
     if let Err(error) = std::fs::remove_dir_all(&dir) {
         eprintln!("{}: {error}", dir.display());
     }
+    figures
+}
+
+fn dashboard(store: &Store, (from, to): (i64, i64)) {
+    let (start, start_cpu) = (Instant::now(), cpu());
+    for panel in 0..20 {
+        let query = format!("sum by (job) (rate(m{{job=~\"job-[0-{}]\"}}[5m]))", panel % 7);
+        if let Err(error) = range(store, &query, (from, to, 15_000), &Options::default()) {
+            eprintln!("{error}");
+        }
+    }
+    let (wall, used) = (start.elapsed().as_secs_f64() * 1000.0, (cpu() - start_cpu) * 1000.0);
+    println!("20 such panels, step 15 s            {wall:.1} ms, cpu {used:.0} ms");
 }
 
 fn size(dir: &std::path::Path) -> u64 {

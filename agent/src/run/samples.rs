@@ -8,10 +8,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::metrics::Registry;
+use crate::metrics::histogram::{Native, ZERO_THRESHOLD};
 use crate::metrics::http::OwnMetrics;
+use crate::metrics::sparse::Sparse;
 use crate::store::metrics::exposition::{self, Item};
 use crate::store::metrics::labels::Labels;
 use crate::store::metrics::{Exemplar, Store};
+use crate::store::promql::histogram::Histogram;
 use crate::store::rules::Rules;
 
 /// Samples and maintains until `stop` turns true, and once more then.
@@ -59,7 +62,7 @@ fn round(store: &Store, rules: &Rules, registry: &Registry, own: &OwnMetrics) ->
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let (seconds, millis) = (now.as_secs(), now.as_millis() as i64);
     let text = own();
-    store.sample(millis, &mut |each| {
+    let mut samples = |each: &mut dyn FnMut(&str, &[(&str, &str)], f64)| {
         registry.samples(seconds, each);
         rules.samples(each);
         // The renderer's own text has no line that cannot be read.
@@ -73,6 +76,12 @@ fn round(store: &Store, rules: &Rules, registry: &Registry, own: &OwnMetrics) ->
             Item::Type { name, kind } => store.describe(name, kind, ""),
             Item::Help { .. } => {}
         });
+    };
+    let natives = store.settings().native;
+    store.round(millis, &mut samples, &mut |each| {
+        if natives {
+            registry.natives(&mut |name, labels, native, sum| each(name, labels, histogram(native, sum)));
+        }
     });
     registry.exemplars(&mut |name, labels, exemplar| {
         let trace = Labels::new([("trace_id", exemplar.trace_id())]);
@@ -87,6 +96,26 @@ fn round(store: &Store, rules: &Rules, registry: &Registry, own: &OwnMetrics) ->
     millis
 }
 
+/// A native histogram as queries know it. Weights are rounded bucket by bucket, so that no bucket ever falls, and the
+/// count is their sum.
+fn histogram(native: &Native, sum: f64) -> Histogram {
+    let side = |sparse: &Sparse| -> Vec<(i32, f64)> {
+        sparse.iter().map(|(at, weight)| (at, weight.round())).filter(|(_, count)| *count > 0.0).collect()
+    };
+    let (positive, negative) = (side(&native.positive), side(&native.negative));
+    let zero_count = native.zero.round();
+    Histogram {
+        schema: i32::from(native.positive.schema),
+        zero_threshold: ZERO_THRESHOLD,
+        zero_count,
+        count: positive.iter().chain(&negative).map(|b| b.1).sum::<f64>() + zero_count,
+        sum,
+        positive,
+        negative,
+        ..Histogram::default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +125,10 @@ mod tests {
     use crate::metrics::tally::Batch;
     use crate::store::metrics::Settings;
     use crate::store::metrics::matcher::Matcher;
+
+    fn now_ms() -> i64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
+    }
 
     #[test]
     fn a_round_copies_samples_and_the_traces_behind_them_once() {
@@ -126,5 +159,17 @@ mod tests {
         assert_eq!((one.value, one.time), (0.25, 1500));
         let names = store.series(&[Matcher::equal("__name__", "sightline_a_total")], 0, i64::MAX);
         assert_eq!(names.len(), 1);
+        // The timing is there as classic buckets and as a native histogram.
+        let options = crate::store::promql::Options::default();
+        let ask = |query: &str| {
+            let (answer, _) = crate::store::promql::instant(&*store, query, now_ms(), &options).unwrap();
+            let crate::store::promql::Answer::Vector { series, .. } = answer else { panic!("{query}") };
+            series.iter().map(|(_, v)| v.float().unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(ask("histogram_count(instrument_timing_seconds{segment=\"x\"})"), [1.0]);
+        assert_eq!(ask("histogram_sum(instrument_timing_seconds)"), [0.25]);
+        assert_eq!(ask("instrument_timing_seconds_count"), [1.0]);
+        let quantile = ask("histogram_quantile(0.5, instrument_timing_seconds)")[0];
+        assert!((quantile - 0.25).abs() < 0.025, "{quantile}");
     }
 }

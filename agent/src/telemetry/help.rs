@@ -130,6 +130,10 @@ pub(super) const HELP: &[(&str, &str)] = &[
     ("sightline_store_metric_head_samples", "Samples in memory that are not sealed yet."),
     ("sightline_store_metric_memory_bytes", "Memory that stored metrics take."),
     (
+        "sightline_store_metric_native_samples_total",
+        "Native histograms taken into the embedded store; they are among the samples.",
+    ),
+    (
         "sightline_store_metric_samples_dropped_total",
         "Samples that the embedded store did not keep, by reason.",
     ),
@@ -138,6 +142,10 @@ pub(super) const HELP: &[(&str, &str)] = &[
     (
         "sightline_store_metric_series_dropped_total",
         "Series that the embedded store refused because its cap was reached.",
+    ),
+    (
+        "sightline_store_metric_writes_total",
+        "Requests of remote write to the embedded store, by outcome: ok, partial, invalid, busy or failed.",
     ),
     ("sightline_store_parts", "Parts of the embedded store, one for each day, by lane."),
     (

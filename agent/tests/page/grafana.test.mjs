@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
 const ui = pathToFileURL(`${process.env.SIGHTLINE_UI}/`);
-const [{ interpolate, macros }, { unit }, { transform }, { layout }, { calc }, { byThreshold, configure, home, shown }, { table, series }, { align, stack }] = await Promise.all(
-  ['grafana/text.js', 'grafana/units.js', 'grafana/transform.js', 'grafana/model.js', 'grafana/calcs.js', 'grafana/field.js', 'grafana/frames.js', 'parts/plot.js'].map((name) => import(new URL(name, ui))),
+const [{ interpolate, macros }, { unit }, { transform }, { layout }, { calc }, { byThreshold, configure, home, shown }, { table, series }, { align, stack }, { lines, quantile }] = await Promise.all(
+  ['grafana/text.js', 'grafana/units.js', 'grafana/transform.js', 'grafana/model.js', 'grafana/calcs.js', 'grafana/field.js', 'grafana/frames.js', 'parts/plot.js', 'native.js'].map((name) => import(new URL(name, ui))),
 );
 
 const variable = (name, value, more = {}) => ({ name, value, text: value, options: [{ value: 'a.b' }, { value: 'c"d' }], multi: true, includeAll: true, ...more });
@@ -35,6 +35,18 @@ test('links see the value, its labels and its row', () => {
   assert.deepEqual(home('http://z:9411/zipkin/traces/abc').url, '/traces/abc');
   assert.match(home("http://k/app/discover#/?_g=(time:(from:'1970-01-01T00:00:00Z',to:'1970-01-01T01:00:00Z'))&_a=(query:(language:lucene,query:'a:\"b\"'))").url, /^\/logs\?q=a%3A%22b%22&from=0&to=3600000/);
   assert.equal(home('javascript:alert(1)').url, '#');
+});
+
+test('a native histogram is drawn as its quantiles', () => {
+  const buckets = [[3, '-0.001', '0.001', '2'], [0, '1', '2', '4'], [0, '4', '8', '4']];
+  assert.deepEqual([0, 0.4, 0.9, 1].map((q) => Number(quantile(q, buckets).toFixed(6))), [-0.001, 1.414214, 6.727171, 8]);
+  assert.equal(quantile(0.5, undefined), null);
+  const found = lines([
+    { metric: { a: '1' }, values: [[1, '2']], histograms: [[2, { count: '10', sum: '30', buckets }], [3, { count: '0', sum: '0' }]] },
+    { metric: { a: '2' }, value: [5, 'NaN'] },
+  ]);
+  assert.deepEqual(found.map((one) => [one.metric.quantile, one.points.length]), [[undefined, 1], ['0.5', 1], ['0.9', 1], ['0.99', 1], [undefined, 1]]);
+  assert.deepEqual(lines([{ metric: {}, histogram: [2, { count: '0', sum: '0' }] }]), []);
 });
 
 test('units', () => {

@@ -337,6 +337,11 @@ describe('the page', { concurrency: false }, () => {
     await page.waitForURL(/expr=/);
     await page.locator('.card canvas').first().waitFor();
     await picture(page, 'metrics');
+    // A native histogram is drawn as its quantiles.
+    await page.getByRole('combobox', { name: 'PromQL' }).fill('sum(rate(instrument_timing_seconds[1m]))');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/timing_seconds/);
+    await page.locator('.card', { hasText: 'quantile=0.99' }).locator('canvas').first().waitFor();
     await close(page);
   });
 

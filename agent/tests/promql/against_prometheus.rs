@@ -172,7 +172,7 @@ fn agent(r: f64, each: &mut dyn FnMut(&str, &[(&str, &str)], f64)) {
     }
 }
 
-struct Prometheus {
+pub(crate) struct Prometheus {
     child: Child,
     port: u16,
 }
@@ -185,7 +185,7 @@ impl Drop for Prometheus {
 }
 
 impl Prometheus {
-    fn start(dir: &Path) -> Prometheus {
+    pub(crate) fn start(dir: &Path, flags: &[&str]) -> Prometheus {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = dir.join("prometheus.yml");
         std::fs::write(&config, "global: {}\n").unwrap();
@@ -194,6 +194,7 @@ impl Prometheus {
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", dir.join("data").display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .args(flags)
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
@@ -207,6 +208,22 @@ impl Prometheus {
         server
     }
 
+    /// Remote write 1.0; it has to be taken.
+    pub(crate) fn write(&self, body: &[u8]) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let head = format!(
+            "POST /api/v1/write HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/x-protobuf\r\n\
+             Content-Encoding: snappy\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(body).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.0 204"), "{answer}");
+    }
+
     fn get(&self, path: &str) -> Option<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
@@ -216,7 +233,7 @@ impl Prometheus {
         Some(answer)
     }
 
-    fn json(&self, path: &str) -> Value {
+    pub(crate) fn json(&self, path: &str) -> Value {
         let answer = self.get(path).unwrap();
         let (_, body) = answer.split_once("\r\n\r\n").unwrap();
         serde_json::from_str(body).unwrap_or_else(|e| panic!("{path}: {e}: {body}"))
@@ -236,14 +253,14 @@ fn open_metrics(start: i64) -> String {
     text
 }
 
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     text.bytes()
         .map(|b| if b.is_ascii_alphanumeric() { (b as char).to_string() } else { format!("%{b:02X}") })
         .collect()
 }
 
 /// The same shape and text, numbers equal to a part in a thousand million.
-fn same(a: &Value, b: &Value) -> bool {
+pub(crate) fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
         (Value::Object(a), Value::Object(b)) => {
@@ -259,7 +276,7 @@ fn same(a: &Value, b: &Value) -> bool {
 }
 
 /// Prometheus gives the series of an instant vector in no order.
-fn sorted(mut answer: Value) -> Value {
+pub(crate) fn sorted(mut answer: Value) -> Value {
     if let Some(rows) = answer["data"]["result"].as_array_mut() {
         rows.sort_by_key(|row| row["metric"].to_string());
     }
@@ -270,10 +287,20 @@ fn sorted(mut answer: Value) -> Value {
     answer
 }
 
+pub(crate) fn found(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success())
+}
+
+/// What our own API answers.
+pub(crate) async fn ask(router: &axum::Router, path: &str) -> Value {
+    let request = Request::get(path).body(Body::empty()).unwrap();
+    let answer = router.clone().oneshot(request).await.unwrap();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    serde_json::from_slice(&body).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_are_those_of_a_real_prometheus() {
-    let found =
-        |program: &str| Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success());
     if !found("prometheus") || !found("promtool") {
         println!("not run: prometheus and promtool are not installed");
         return;
@@ -289,7 +316,7 @@ async fn answers_are_those_of_a_real_prometheus() {
         .output()
         .unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let prometheus = Prometheus::start(dir.path());
+    let prometheus = Prometheus::start(dir.path(), &[]);
 
     let store = Store::open(&dir.path().join("ours"), &Settings::default()).unwrap();
     for round in 0..ROUNDS {
@@ -311,18 +338,7 @@ async fn answers_are_those_of_a_real_prometheus() {
             format!("/api/v1/query_range?query={query}&start={from}&end={to}&step=60"),
             format!("/api/v1/query?query={query}&time={to}"),
         ] {
-            let request = Request::get(&path).body(Body::empty()).unwrap();
-            let body = router
-                .clone()
-                .oneshot(request)
-                .await
-                .unwrap()
-                .into_body()
-                .collect()
-                .await
-                .unwrap()
-                .to_bytes();
-            let ours = sorted(serde_json::from_slice(&body).unwrap());
+            let ours = sorted(ask(&router, &path).await);
             let theirs = sorted(prometheus.json(&path));
             filled |= ours["data"]["result"].as_array().is_some_and(|rows| !rows.is_empty());
             if !same(&ours, &theirs) {
@@ -345,10 +361,7 @@ async fn answers_are_those_of_a_real_prometheus() {
         "/api/v1/label/le/values".to_owned(),
         format!("/api/v1/series?match[]={}", encoded("{job=\"api\",code!=\"\"}")),
     ] {
-        let request = Request::get(&path).body(Body::empty()).unwrap();
-        let body =
-            router.clone().oneshot(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
-        let (ours, theirs): (Value, Value) = (serde_json::from_slice(&body).unwrap(), prometheus.json(&path));
+        let (ours, theirs) = (ask(&router, &path).await, prometheus.json(&path));
         if ours != theirs {
             wrong.push(format!("{path}\n  ours   {ours}\n  theirs {theirs}"));
         }

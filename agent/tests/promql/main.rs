@@ -11,6 +11,7 @@
 mod against_prometheus;
 mod compare;
 mod histogram;
+mod native_prometheus;
 mod run;
 mod script;
 mod series;
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 /// Evaluations of Prometheus' own files that passed when this was last touched: classic, experimental, native
 /// histograms. They may only rise.
-const FLOOR: Score = Score { classic: (563, 563), experimental: (411, 440), native: (762, 820) };
+const FLOOR: Score = Score { classic: (563, 563), experimental: (416, 440), native: (803, 820) };
 
 /// The least part of the classic evaluations that has to pass.
 const CLASSIC_GOAL: f64 = 0.98;

@@ -161,7 +161,7 @@ pub mod v2 {
         pub unit_ref: u32,
     }
 
-    /// A native histogram with whole counts.
+    /// A native histogram.
     #[derive(Clone, PartialEq, Message)]
     pub struct Histogram {
         /// All observations.
@@ -185,18 +185,27 @@ pub mod v2 {
         /// Their counts, each as a step from the one before.
         #[prost(sint64, repeated, tag = "9")]
         pub negative_deltas: Vec<i64>,
+        /// Or the counts themselves, where they have fractions.
+        #[prost(double, repeated, tag = "10")]
+        pub negative_counts: Vec<f64>,
         /// Where the buckets above zero are.
         #[prost(message, repeated, tag = "11")]
         pub positive_spans: Vec<BucketSpan>,
         /// Their counts, each as a step from the one before.
         #[prost(sint64, repeated, tag = "12")]
         pub positive_deltas: Vec<i64>,
+        /// Or the counts themselves, where they have fractions.
+        #[prost(double, repeated, tag = "13")]
+        pub positive_counts: Vec<f64>,
         /// 0: the receiver looks for resets itself.
         #[prost(int32, tag = "14")]
         pub reset_hint: i32,
         /// Milliseconds since the epoch.
         #[prost(int64, tag = "15")]
         pub timestamp: i64,
+        /// Upper bounds of the buckets where schema is -53.
+        #[prost(double, repeated, tag = "16")]
+        pub custom_values: Vec<f64>,
         /// Since when it counts; 0 if unknown.
         #[prost(int64, tag = "17")]
         pub start_timestamp: i64,

@@ -4,7 +4,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Registry;
+use super::family::Shape;
 use super::series::{Value, read_labels, unescape};
+use crate::metrics::histogram::Native;
+use crate::metrics::naming::Observer;
 
 /// How many series are copied under one lock.
 pub(crate) const PAGE: usize = 512;
@@ -55,6 +58,39 @@ impl Registry {
                             each(&count, &labels, histogram.count());
                         }
                     }
+                }
+                match page.pop() {
+                    Some(last) if page.len() + 1 == PAGE => after = Some(last),
+                    _ => break,
+                }
+            }
+        }
+    }
+}
+
+/// Takes one native histogram: its name, its labels by ascending key, its buckets, the sum of what was observed.
+pub(crate) type EachNative<'e> = dyn FnMut(&str, &[(&str, &str)], &Native, f64) + 'e;
+
+impl Registry {
+    /// Calls `each` with every histogram that keeps native buckets. Labels are by ascending key.
+    pub(crate) fn natives(&self, each: &mut EachNative<'_>) {
+        let mut page = Vec::with_capacity(PAGE);
+        let families = self.all_families();
+        for family in families.iter().filter(|f| matches!(f.shape, Shape::Observer(Observer::Histogram(_)))) {
+            let mut after: Option<Arc<super::Series>> = None;
+            loop {
+                family.page(after.as_ref().map(|s| &*s.labels), PAGE, &mut page);
+                for series in &page {
+                    let Value::Histogram(histogram) = &series.value else { continue };
+                    let (native, sum) = {
+                        let histogram = histogram.lock();
+                        let Some(native) = histogram.native() else { continue };
+                        (native.clone(), histogram.sum())
+                    };
+                    let owned: Vec<(&str, Cow<'_, str>)> =
+                        read_labels(&series.labels).map(|(k, v)| (k, unescape(v))).collect();
+                    let labels: Vec<(&str, &str)> = owned.iter().map(|(k, v)| (*k, v.as_ref())).collect();
+                    each(&family.name, &labels, &native, sum);
                 }
                 match page.pop() {
                     Some(last) if page.len() + 1 == PAGE => after = Some(last),

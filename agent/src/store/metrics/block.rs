@@ -1,8 +1,10 @@
 //! Sealed samples on disk: columns packed by pco, one set a series, found by an index at the file's end.
 //!
 //! `[magic][series…][index][footer]`; a series is `[crc32][lengths][columns]`. A file is written beside its place,
-//! synced and renamed, so that there is a whole one or none. Damage costs the series that it hits.
+//! synced and renamed, so that there is a whole one or none. Damage costs the series that it hits. The histograms of a
+//! series are an entry of their own behind those of numbers, packed already.
 use super::codec::{Take, put};
+use super::native::NATIVE;
 use super::table::Id;
 use parking_lot::Mutex;
 use std::fs::File;
@@ -12,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"SLMETR01";
+/// Of a block with histograms: what does not know them sets it aside instead of reading numbers into it.
+const NATIVE_MAGIC: &[u8; 8] = b"SLMETR02";
 const FOOTER: usize = 8 + 4 + 4 + 8 + 8 + 8;
 
 #[derive(Debug, Clone, Copy)]
@@ -76,8 +80,17 @@ impl Writer {
         let mut body = Vec::with_capacity(packed.iter().map(|p| p.len() + 4).sum());
         packed.iter().for_each(|p| put(&mut body, p.len() as u64));
         packed.iter().for_each(|p| body.extend_from_slice(p));
-        self.file.write_all(&crc32fast::hash(&body).to_le_bytes())?;
-        self.file.write_all(&body)?;
+        self.entry(id, &body)
+    }
+
+    /// The histograms of a series, behind all series of numbers.
+    pub(crate) fn natives(&mut self, id: Id, chunks: &[u8]) -> io::Result<()> {
+        self.entry(id | NATIVE, chunks)
+    }
+
+    fn entry(&mut self, id: Id, body: &[u8]) -> io::Result<()> {
+        self.file.write_all(&crc32fast::hash(body).to_le_bytes())?;
+        self.file.write_all(body)?;
         let length = body.len() as u32 + 4;
         self.entries.push(Entry { id, offset: self.at, length });
         self.at += u64::from(length);
@@ -104,7 +117,8 @@ impl Writer {
         self.file.write_all(&crc32fast::hash(&index).to_le_bytes())?;
         self.file.write_all(&self.span.0.to_le_bytes())?;
         self.file.write_all(&self.span.1.to_le_bytes())?;
-        self.file.write_all(MAGIC)?;
+        let natives = self.entries.last().is_some_and(|e| e.id >= NATIVE);
+        self.file.write_all(if natives { NATIVE_MAGIC } else { MAGIC })?;
         let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
         std::fs::rename(&next, &self.path)?;
@@ -129,7 +143,9 @@ impl Block {
         let crc = take.u32().ok_or_else(wrong)?;
         let start = take.i64().ok_or_else(wrong)?;
         let end = take.i64().ok_or_else(wrong)?;
-        if take.0 != MAGIC || index_at.saturating_add((entries * ENTRY) as u64) != at {
+        if !(take.0 == MAGIC || take.0 == NATIVE_MAGIC)
+            || index_at.saturating_add((entries * ENTRY) as u64) != at
+        {
             return Err(wrong());
         }
         let mut index = vec![0u8; entries * ENTRY];
@@ -172,16 +188,32 @@ impl Block {
         Ok(index.binary_search_by_key(&id, |e| e.id).ok().map(|at| index[at]))
     }
 
-    /// The columns of one series; `reals` says which of them hold real numbers.
-    pub(crate) fn columns(&self, entry: Entry, reals: &[bool]) -> io::Result<Vec<Column>> {
-        let mut bytes = vec![0u8; entry.length as usize];
-        self.file.read_exact_at(&mut bytes, entry.offset)?;
-        let wrong = || bad("a series is damaged");
-        let mut take = Take(&bytes);
-        let crc = take.u32().ok_or_else(wrong)?;
-        if crc32fast::hash(take.0) != crc {
+    fn body(&self, entry: Entry) -> io::Result<Vec<u8>> {
+        let mut crc = [0u8; 4];
+        let length =
+            (entry.length as usize).checked_sub(crc.len()).ok_or_else(|| bad("a series is damaged"))?;
+        let mut body = vec![0u8; length];
+        self.file.read_exact_at(&mut crc, entry.offset)?;
+        self.file.read_exact_at(&mut body, entry.offset + crc.len() as u64)?;
+        if crc32fast::hash(&body) != u32::from_le_bytes(crc) {
             return Err(bad("a series does not match its checksum"));
         }
+        Ok(body)
+    }
+
+    /// The packed histograms of a series; none if it has none here.
+    pub(crate) fn packed(&self, id: Id) -> io::Result<Option<Vec<u8>>> {
+        match self.find(id | NATIVE)? {
+            Some(entry) => self.body(entry).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The columns of one series; `reals` says which of them hold real numbers.
+    pub(crate) fn columns(&self, entry: Entry, reals: &[bool]) -> io::Result<Vec<Column>> {
+        let wrong = || bad("a series is damaged");
+        let body = self.body(entry)?;
+        let mut take = Take(&body);
         let mut lengths = Vec::with_capacity(reals.len());
         for _ in reals {
             lengths.push(take.number().ok_or_else(wrong)? as usize);

@@ -1,6 +1,8 @@
 //! Samples of one series packed by Gorilla's method: differences of differences of times, and what changed in the
 //! bits of values. Small enough to hold two hours of every series in memory.
 
+use super::bits::{Bits, Reader};
+
 /// A chunk is closed at this many samples, so that a read need not unpack more than it wants.
 pub(crate) const SAMPLES: usize = 120;
 
@@ -23,7 +25,7 @@ impl Chunk {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.bits.bytes.capacity() + size_of::<Chunk>()
+        self.bits.held() + size_of::<Chunk>()
     }
 
     pub(crate) fn push(&mut self, time: i64, value: f64) {
@@ -35,7 +37,7 @@ impl Chunk {
             self.leading = u8::MAX;
         } else {
             let delta = time - self.last;
-            self.push_delta(delta - self.delta);
+            self.bits.write_step(delta - self.delta);
             self.push_value(bits ^ self.value);
             self.delta = delta;
         }
@@ -46,21 +48,7 @@ impl Chunk {
 
     /// Releases what was reserved for growth.
     pub(crate) fn close(&mut self) {
-        self.bits.bytes.shrink_to_fit();
-    }
-
-    fn push_delta(&mut self, change: i64) {
-        let zigzag = ((change << 1) ^ (change >> 63)) as u64;
-        match zigzag {
-            0 => self.bits.write(0, 1),
-            z if z < 1 << 7 => self.bits.write(0b10 << 7 | z, 9),
-            z if z < 1 << 12 => self.bits.write(0b110 << 12 | z, 15),
-            z if z < 1 << 20 => self.bits.write(0b1110 << 20 | z, 24),
-            z => {
-                self.bits.write(0b1111, 4);
-                self.bits.write(z, 64);
-            }
-        }
+        self.bits.shrink();
     }
 
     fn push_value(&mut self, change: u64) {
@@ -87,22 +75,15 @@ impl Chunk {
 
     /// Calls `f` with each sample, oldest first.
     pub(crate) fn each(&self, mut f: impl FnMut(i64, f64)) {
-        let mut reader = Reader { bits: &self.bits, at: 0 };
+        let mut reader = Reader::new(self.bits.bytes());
         let (mut time, mut delta, mut value) = (self.first, 0i64, 0u64);
         let (mut leading, mut width) = (0u8, 0u8);
         for i in 0..self.count {
             if i == 0 {
                 value = reader.read(64);
             } else {
-                let z = match reader.ones(4) {
-                    0 => 0,
-                    1 => reader.read(7),
-                    2 => reader.read(12),
-                    3 => reader.read(20),
-                    _ => reader.read(64),
-                };
-                delta += (z >> 1) as i64 ^ -((z & 1) as i64);
-                time += delta;
+                delta = delta.wrapping_add(reader.step());
+                time = time.wrapping_add(delta);
                 match reader.ones(2) {
                     0 => {}
                     kind => {
@@ -116,64 +97,6 @@ impl Chunk {
             }
             f(time, f64::from_bits(value));
         }
-    }
-}
-
-#[derive(Debug, Default, Clone)]
-struct Bits {
-    bytes: Vec<u8>,
-    /// Bits used of the last byte, 0 if it is full.
-    used: u8,
-}
-
-impl Bits {
-    fn write(&mut self, value: u64, width: u8) {
-        let mut left = width;
-        while left > 0 {
-            if self.used == 0 {
-                self.bytes.push(0);
-            }
-            let room = 8 - self.used;
-            let take = room.min(left);
-            let part = (value >> (left - take)) & ((1 << take) - 1);
-            if let Some(last) = self.bytes.last_mut() {
-                *last |= (part as u8) << (room - take);
-            }
-            self.used = (self.used + take) % 8;
-            left -= take;
-        }
-    }
-}
-
-struct Reader<'a> {
-    bits: &'a Bits,
-    at: usize,
-}
-
-impl Reader<'_> {
-    fn read(&mut self, width: u8) -> u64 {
-        let mut out = 0u64;
-        let mut left = width;
-        while left > 0 {
-            let byte = self.bits.bytes.get(self.at / 8).copied().unwrap_or(0);
-            let room = 8 - (self.at % 8) as u8;
-            let take = room.min(left);
-            let part = (byte >> (room - take)) & (((1u16 << take) - 1) as u8);
-            out = if take == 64 { u64::from(part) } else { out << take | u64::from(part) };
-            self.at += usize::from(take);
-            left -= take;
-        }
-        out
-    }
-
-    /// Ones before the next zero, at most `most`; the zero is taken, too.
-    fn ones(&mut self, most: u8) -> u8 {
-        for n in 0..most {
-            if self.read(1) == 0 {
-                return n;
-            }
-        }
-        most
     }
 }
 
@@ -193,7 +116,7 @@ mod tests {
         fn gives_back_what_it_took(steps in prop::collection::vec((1i64..1 << 40, any::<u64>()), 1..300), start in 0i64..1 << 42) {
             let (mut chunk, mut time, mut wanted) = (Chunk::default(), start, Vec::new());
             for (delta, bits) in steps {
-                time += delta;
+                time = time.wrapping_add(delta);
                 chunk.push(time, f64::from_bits(bits));
                 wanted.push((time, bits));
             }
@@ -205,6 +128,6 @@ mod tests {
     fn regular_samples_of_a_constant_take_two_bits() {
         let mut chunk = Chunk::default();
         (0..SAMPLES as i64).for_each(|i| chunk.push(i * 10_000, 1.0));
-        assert!(chunk.bits.bytes.len() < 8 + 4 + SAMPLES / 4, "{} bytes", chunk.bits.bytes.len());
+        assert!(chunk.bits.bytes().len() < 8 + 4 + SAMPLES / 4, "{} bytes", chunk.bits.bytes().len());
     }
 }

@@ -26,17 +26,25 @@ pub(crate) fn block_path(dir: &Path, kind: Kind, start: i64, end: i64) -> PathBu
 }
 
 pub(crate) fn log_path(dir: &Path, window: i64) -> PathBuf {
-    dir.join(format!("head-{window:013}.log"))
+    dir.join(format!("{HEAD}{window:013}.log"))
 }
 
-/// The logs of windows that are not sealed yet, oldest first.
-pub(crate) fn logs(dir: &Path) -> io::Result<Vec<(i64, PathBuf)>> {
+/// The log of what others write, and of histograms.
+pub(crate) fn written_path(dir: &Path, window: i64) -> PathBuf {
+    dir.join(format!("{WRITTEN}{window:013}.log"))
+}
+
+pub(crate) const HEAD: &str = "head-";
+pub(crate) const WRITTEN: &str = "written-";
+
+/// The logs of a kind, of windows that are not sealed yet, oldest first.
+pub(crate) fn logs(dir: &Path, kind: &str) -> io::Result<Vec<(i64, PathBuf)>> {
     let mut out = Vec::new();
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let window =
-            name.strip_prefix("head-").and_then(|n| n.strip_suffix(".log")).and_then(|n| n.parse().ok());
+            name.strip_prefix(kind).and_then(|n| n.strip_suffix(".log")).and_then(|n| n.parse().ok());
         if let Some(window) = window {
             out.push((window, path));
         }

@@ -6,7 +6,8 @@ pub(crate) fn series_dropped(n: u64) {
     counter!("sightline_store_metric_series_dropped_total").increment(n);
 }
 
-/// Samples that were not kept, by reason: `series_limit`, `time`, `disk`.
+/// Samples that were not kept, by reason: `series_limit`, `native_memory`, `time`, `disk`; of those that others wrote
+/// also `old`, `future`, `order`, `conflict`, `invalid`.
 pub(crate) fn samples_dropped(reason: &'static str, n: u64) {
     if n > 0 {
         counter!("sightline_store_metric_samples_dropped_total", "reason" => reason).increment(n);
@@ -15,6 +16,18 @@ pub(crate) fn samples_dropped(reason: &'static str, n: u64) {
 
 pub(crate) fn sampled(n: u64) {
     counter!("sightline_store_metric_samples_total").increment(n);
+}
+
+/// Of these, native histograms.
+pub(crate) fn natives_sampled(n: u64) {
+    if n > 0 {
+        counter!("sightline_store_metric_native_samples_total").increment(n);
+    }
+}
+
+/// A request of remote write, by what was answered: `ok`, `partial`, `invalid`, `busy`, `failed`.
+pub(crate) fn write_answered(outcome: &'static str) {
+    counter!("sightline_store_metric_writes_total", "outcome" => outcome).increment(1);
 }
 
 /// Something on disk was unreadable and has been left out.

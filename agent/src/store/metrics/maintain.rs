@@ -1,8 +1,9 @@
 //! What the store does beside taking samples: seals windows, joins blocks, drops what is too old or too much.
 use super::block::{Block, Column, Writer};
-use super::disk::{Kind, block_path, log_path};
+use super::disk::{Kind, block_path, log_path, written_path};
 use super::events;
 use super::head::WINDOW;
+use super::native::{self, NATIVE};
 use super::read::{RAW, append, columns, damaged};
 use super::rollup::{self, REALS};
 use super::store::Store;
@@ -17,6 +18,10 @@ const DAY: i64 = 86_400_000;
 
 /// A window is sealed this long after its end, so that no sample of it is still to come.
 const GRACE: i64 = 60_000;
+/// The same where others write: they may have to catch up after a restart of ours or of theirs.
+const GRACE_OF_OTHERS: i64 = 30 * 60_000;
+/// Others that have not written for so long no longer do.
+const OTHERS: i64 = 3_600_000;
 
 /// Into blocks of which length blocks of a kind are joined, shortest first.
 fn levels(kind: Kind) -> &'static [i64] {
@@ -36,8 +41,12 @@ impl Store {
     /// What the disk refuses; the store goes on with what it has, and the next call tries again.
     pub fn maintain(&self, now: i64) -> io::Result<()> {
         let _turn = self.maintenance.lock();
-        let windows = self.inner.read().head.windows();
-        for window in windows.into_iter().filter(|w| w + WINDOW + GRACE <= now) {
+        let (windows, last_written) = {
+            let inner = self.inner.read();
+            (inner.head.windows(), inner.last_written)
+        };
+        let grace = if last_written.saturating_add(OTHERS) > now { GRACE_OF_OTHERS } else { GRACE };
+        for window in windows.into_iter().filter(|w| w + WINDOW + grace <= now) {
             self.seal(window)?;
         }
         for kind in [Kind::Raw, Kind::Rollup] {
@@ -57,7 +66,8 @@ impl Store {
         let mut raw = Writer::create(&block_path(&self.dir, Kind::Raw, window, end), (window, end))?;
         let mut rollups = Writer::create(&block_path(&self.dir, Kind::Rollup, window, end), (window, end))?;
         let mut samples = Samples::default();
-        for id in ids {
+        for id in &ids {
+            let id = *id;
             samples.clear();
             self.inner.read().head.read(id, window, end - 1, &mut samples);
             if samples.times.is_empty() {
@@ -73,6 +83,18 @@ impl Store {
             ];
             raw.series(id, &columns)?;
         }
+        for id in ids {
+            let chunks = self.inner.read().head.packed(id, window);
+            if chunks.is_empty() {
+                continue;
+            }
+            let mut points = Vec::new();
+            for chunk in &chunks {
+                chunk.each(|time, h| points.push((time, Arc::new(h))));
+            }
+            rollups.natives(id, &native::to_bytes(&native::thinned(&points)))?;
+            raw.natives(id, &native::to_bytes(&chunks))?;
+        }
         // Roll-ups first: if only they are there after a crash, the log still holds the window and writes them again.
         let rollups = rollups.finish()?;
         let raw = raw.finish()?;
@@ -85,6 +107,7 @@ impl Store {
         inner.close_log(window);
         drop(inner);
         let _ = std::fs::remove_file(log_path(&self.dir, window));
+        let _ = std::fs::remove_file(written_path(&self.dir, window));
         Ok(())
     }
 
@@ -113,6 +136,19 @@ impl Store {
         let mut writer = Writer::create(&block_path(&self.dir, kind, start, end), (start, end))?;
         for id in ids {
             match kind {
+                _ if id >= NATIVE => {
+                    let mut chunks = Vec::new();
+                    for part in parts {
+                        match part.packed(id & !NATIVE) {
+                            Ok(Some(bytes)) => chunks.extend_from_slice(&bytes),
+                            Ok(None) => {}
+                            Err(error) => damaged(part, &error),
+                        }
+                    }
+                    if !chunks.is_empty() {
+                        writer.natives(id & !NATIVE, &chunks)?;
+                    }
+                }
                 Kind::Raw => {
                     let mut samples = Samples::default();
                     for part in parts {
@@ -235,7 +271,7 @@ impl Store {
         let mut known: BTreeSet<Id> = BTreeSet::new();
         for kind in [Kind::Raw, Kind::Rollup] {
             for block in self.blocks(kind) {
-                known.extend(block.index()?.iter().map(|e| e.id));
+                known.extend(block.index()?.iter().map(|e| e.id & !NATIVE));
                 block.forget_index();
             }
         }

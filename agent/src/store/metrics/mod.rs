@@ -3,6 +3,7 @@
 //! Two hours live in memory, packed, beside a log from which a killed agent reads them back. Each window is then
 //! sealed into a block of samples and one of five-minute roll-ups; blocks are joined by day, and dropped by age and size.
 
+mod bits;
 mod block;
 mod chunk;
 mod codec;
@@ -16,6 +17,7 @@ pub mod labels;
 mod maintain;
 pub mod matcher;
 mod metadata;
+mod native;
 mod read;
 mod rollup;
 mod rounds;
@@ -25,10 +27,14 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod wal;
+mod write;
+mod written;
 
+pub(crate) use events::{samples_dropped, write_answered};
 pub use exemplars::Exemplar;
 pub use glob::glob_to_selector;
 pub use maintain::Stats;
 pub use metadata::Metadatum;
 pub use settings::Settings;
-pub use store::{OpenError, Store, Walk};
+pub use store::{NativeWalk, OpenError, Store, Walk};
+pub use write::{Refusal, Refused, Taken, WrittenSeries};

@@ -2,6 +2,7 @@
 use super::block::{Block, Column};
 use super::labels::Labels;
 use super::matcher::Matcher;
+use super::native::{self, NATIVE};
 use super::rollup::{self, REALS};
 use super::store::Store;
 use super::table::Id;
@@ -30,16 +31,19 @@ impl Source for Store {
     fn read(&self, id: u64, from: i64, to: i64, hints: Hints<'_>, into: &mut Samples) -> Result<(), Error> {
         into.clear();
         let id = id as Id;
-        let (raw, rollups, newest, oldest) = {
+        let (raw, rollups, newest, natives, oldest) = {
             let inner = self.inner.read();
             let overlapping = |list: &[Arc<Block>]| -> Vec<Arc<Block>> {
                 // Rows stand for time before them, and windows over rows are widened.
                 list.iter().filter(|b| b.start <= to && b.end > from.saturating_sub(REACH)).cloned().collect()
             };
-            let oldest = inner.raw.first().map_or(i64::MIN, |b| b.start);
+            // Without any block of samples the roll-ups answer for all that is sealed.
+            let oldest = inner.raw.first().map_or(i64::MAX, |b| b.start);
             let mut newest = Samples::default();
             inner.head.read(id, from, to, &mut newest);
-            (overlapping(&inner.raw), overlapping(&inner.rollups), newest, oldest)
+            let mut natives = Vec::new();
+            inner.head.read_natives(id, from, to, &mut natives);
+            (overlapping(&inner.raw), overlapping(&inner.rollups), newest, natives, oldest)
         };
         // Where samples are gone, or too many for what is asked, the roll-ups answer.
         let interval = (self.settings.interval.0.as_millis() as i64).max(1);
@@ -48,7 +52,13 @@ impl Source for Store {
             && (to - from) / interval > MANY;
         let sealed = rollups.last().map_or(i64::MIN, |b| b.end);
         let until = if coarse { sealed } else { oldest.min(sealed) };
+        let mut sealed_natives = Vec::new();
         for block in rollups.iter().filter(|b| b.start < until) {
+            let before = sealed_natives.len();
+            packed(block, id, from.saturating_sub(REACH), to.min(until - 1), &mut sealed_natives);
+            if sealed_natives.len() > before {
+                into.spacing = rollup::ROW;
+            }
             match columns(block, id, &REALS) {
                 Ok(Some(columns)) => {
                     let rows = rollup::from_columns(&columns).unwrap_or_default();
@@ -64,6 +74,7 @@ impl Source for Store {
             }
         }
         for block in raw.iter().filter(|b| b.end > until) {
+            packed(block, id, from.max(until), to, &mut sealed_natives);
             match columns(block, id, &RAW) {
                 Ok(Some(columns)) => append(&columns, from.max(until), to, into),
                 Ok(None) => {}
@@ -74,6 +85,9 @@ impl Source for Store {
         let first = newest.times.partition_point(|t| *t <= after);
         into.times.extend_from_slice(&newest.times[first..]);
         into.floats.extend_from_slice(&newest.floats[first..]);
+        let after = sealed_natives.last().map_or(i64::MIN, |p| p.0);
+        sealed_natives.extend(natives.into_iter().filter(|p| p.0 > after));
+        native::merge(sealed_natives, into);
         Ok(())
     }
 }
@@ -96,7 +110,11 @@ impl Store {
         if !only_head {
             let inner = self.inner.read();
             out.retain(|(id, _)| {
-                inner.head.holds(*id) || indexes.iter().any(|i| i.binary_search_by_key(id, |e| e.id).is_ok())
+                inner.head.holds(*id)
+                    || indexes.iter().any(|i| {
+                        let has = |id: Id| i.binary_search_by_key(&id, |e| e.id).is_ok();
+                        has(*id) || has(*id | NATIVE)
+                    })
             });
         }
         out.sort_by(|a, b| a.1.cmp(&b.1));
@@ -130,6 +148,19 @@ pub(super) fn columns(block: &Block, id: Id, reals: &[bool]) -> io::Result<Optio
     match block.find(id)? {
         Some(entry) => block.columns(entry, reals).map(Some),
         None => Ok(None),
+    }
+}
+
+/// Adds the histograms of a series in a block between two times, both included.
+fn packed(block: &Block, id: Id, from: i64, to: i64, into: &mut Vec<native::Point>) {
+    match block.packed(id) {
+        Ok(None) => {}
+        Ok(Some(bytes)) => {
+            if native::read(&bytes, from, to, into).is_none() {
+                damaged(block, &super::block::bad("histograms cannot be read"));
+            }
+        }
+        Err(error) => damaged(block, &error),
     }
 }
 

@@ -17,6 +17,15 @@ pub struct Settings {
     pub size: Bytes,
     /// Series that are being written at one time; further new ones are dropped and counted. Default: 100,000.
     pub max_series: usize,
+    /// Memory for native histograms that are not sealed yet; beyond it they are dropped and counted. Default: 48 MiB.
+    pub native_memory: Bytes,
+    /// Buckets that one native histogram may have; one with more is refused and counted. Default: 320.
+    pub native_buckets: usize,
+    /// Whether the agent's own timings and distributions are kept as native histograms, too, beside the classic
+    /// buckets that dashboards use. Default: true.
+    pub native: bool,
+    /// Whether `POST /api/v1/write` takes samples from others (remote write 1.0 and 2.0). Default: true.
+    pub remote_write: bool,
     /// Samples that one query may touch. Default: 50,000,000.
     pub max_samples: usize,
     /// How long one query may take. Default: 30 s.
@@ -35,6 +44,10 @@ impl Default for Settings {
             rollup_age: Span::secs(400 * DAY),
             size: Bytes(2 << 30),
             max_series: 100_000,
+            native_memory: Bytes(48 << 20),
+            native_buckets: 320,
+            native: true,
+            remote_write: true,
             max_samples: 50_000_000,
             query_timeout: Span::secs(30),
             lookback: Span::secs(300),

@@ -1,16 +1,20 @@
 //! The store itself: takes rounds of samples, keeps them, and hands them to queries.
 use super::disk::{self, Kind};
 use super::exemplars::{Exemplar, Exemplars};
-use super::head::{Head, window_of};
+use super::head::{Head, WRITTEN, window_of};
 use super::metadata::{Metadata, Metadatum};
+use super::native::NATIVE;
 use super::rounds::{Decoded, Rounds};
 use super::settings::Settings;
 use super::table::{Id, Table};
 use super::wal::Log;
+use super::written::{self, Entry, Origin, Value};
 use super::{block::Block, events};
 use crate::store::metrics::labels::Labels;
+use crate::store::promql::histogram::Histogram;
 use crate::store::promql::stale;
 use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,6 +47,10 @@ pub(super) struct Inner {
     pub(super) raw: Vec<Arc<Block>>,
     pub(super) rollups: Vec<Arc<Block>>,
     log: Option<OpenLog>,
+    /// The logs of what others write, and of histograms, by window.
+    written: BTreeMap<i64, Log>,
+    /// When others wrote last.
+    pub(super) last_written: i64,
     round: u64,
     newest: i64,
     /// Below this the blocks hold everything and the head nothing.
@@ -58,23 +66,33 @@ struct OpenLog {
 /// A walk over all current samples: name, labels sorted by name, value.
 pub type Walk<'a> = &'a mut dyn FnMut(&mut dyn FnMut(&str, &[(&str, &str)], f64));
 
+/// A walk over all current native histograms: name, labels sorted by name, histogram.
+pub type NativeWalk<'a> = &'a mut dyn FnMut(&mut dyn FnMut(&str, &[(&str, &str)], Histogram));
+
 impl Store {
     /// Opens or creates a store. After a crash it reads back what its log holds.
     pub fn open(dir: &Path, settings: &Settings) -> Result<Arc<Store>, OpenError> {
         let failed = |source| OpenError { dir: dir.display().to_string(), source };
         std::fs::create_dir_all(dir).map_err(failed)?;
-        let (mut table, replay) = Table::open(&dir.join("series.log")).map_err(failed)?;
-        if replay.lost > 0 {
-            events::damaged("series", replay.lost);
+        let (mut table, opened) = Table::open(&dir.join("series.log")).map_err(failed)?;
+        if opened.lost > 0 {
+            events::damaged("series", opened.lost);
             tracing::error!(
-                series = replay.lost,
-                "damage in the list of series: their samples can no longer be found"
+                series = opened.lost,
+                "damage in the list of series and in its copy: their samples can no longer be found"
             );
         }
-        if replay.cut > 0 {
-            events::damaged("series_log_bytes", replay.cut);
+        if opened.recovered > 0 {
+            events::damaged("series_recovered", opened.recovered);
             tracing::warn!(
-                bytes = replay.cut,
+                series = opened.recovered,
+                "the list of series or its copy was damaged; the other one gave back what was missing"
+            );
+        }
+        if opened.cut > 0 {
+            events::damaged("series_log_bytes", opened.cut);
+            tracing::warn!(
+                bytes = opened.cut,
                 "the tail of the list of series was damaged and has been cut off"
             );
         }
@@ -82,7 +100,7 @@ impl Store {
         let rollups = disk::blocks(dir, Kind::Rollup).map_err(failed)?;
         for block in raw.iter().chain(&rollups) {
             // No id that a block uses may be given to another series.
-            let last = block.index().ok().and_then(|i| i.last().map(|e| e.id));
+            let last = block.index().ok().and_then(|i| i.iter().map(|e| e.id & !NATIVE).max());
             block.forget_index();
             table.reserve(last.map_or(0, |id| id as usize + 1));
         }
@@ -93,18 +111,26 @@ impl Store {
             raw,
             rollups,
             log: None,
+            written: BTreeMap::new(),
+            last_written: i64::MIN,
             round: 1,
             newest: i64::MIN,
             sealed,
         };
-        for (window, path) in disk::logs(dir).map_err(failed)? {
-            if window < sealed {
-                let _ = std::fs::remove_file(&path);
-                continue;
-            }
-            if let Err(error) = inner.replay(window, &path) {
-                events::damaged("head_log", 1);
-                tracing::error!(path = %path.display(), %error, "a log of samples cannot be read and is left out");
+        for kind in [disk::HEAD, disk::WRITTEN] {
+            for (window, path) in disk::logs(dir, kind).map_err(failed)? {
+                if window < sealed {
+                    let _ = std::fs::remove_file(&path);
+                    continue;
+                }
+                let read = match kind {
+                    disk::HEAD => inner.replay(window, &path),
+                    _ => inner.replay_written(window, &path),
+                };
+                if let Err(error) = read {
+                    events::damaged("head_log", 1);
+                    tracing::error!(path = %path.display(), %error, "a log of samples cannot be read and is left out");
+                }
             }
         }
         inner.newest = inner.head.newest().unwrap_or(sealed.saturating_sub(1));
@@ -122,6 +148,11 @@ impl Store {
     /// Takes one round: every series that exists now. A series that was in the round before and is not in this one
     /// has ended. `now` is in milliseconds and has to be later than the last round's, or nothing is taken.
     pub fn sample(&self, now: i64, walk: Walk<'_>) {
+        self.round(now, walk, &mut |_| {});
+    }
+
+    /// As [`Store::sample`], with the native histograms that exist now.
+    pub fn round(&self, now: i64, walk: Walk<'_>, natives: NativeWalk<'_>) {
         let mut inner = self.inner.write();
         let inner = &mut *inner;
         inner.round += 1;
@@ -150,8 +181,22 @@ impl Store {
             events::samples_dropped("time", seen);
             return;
         }
+        let full = inner.head.native_bytes() as u64 > self.settings.native_memory.0;
+        let (mut histograms, mut too_much) = (Vec::<Entry>::new(), 0u64);
+        natives(&mut |name, labels, h| {
+            if full {
+                too_much += 1;
+                return;
+            }
+            match inner.id_of(name, labels, &mut room) {
+                Ok(Some(id)) => histograms.push((id, now, Value::Native(Arc::new(h)))),
+                Ok(None) => refused += 1,
+                Err(_) => broken += 1,
+            }
+        });
         events::series_dropped(refused);
         events::samples_dropped("series_limit", refused);
+        events::samples_dropped("native_memory", too_much);
         events::samples_dropped("disk", broken);
         samples.sort_by_key(|s| s.0);
         // Two samples of one series in one round: the later one counts.
@@ -165,6 +210,11 @@ impl Store {
         for (id, value) in &samples {
             inner.head.push(*id, now, *value, round);
         }
+        histograms.retain(|(id, time, value)| match value {
+            // A number of the same name and labels at the same time goes before.
+            Value::Native(h) => inner.head.push_native(*id, *time, h, round),
+            Value::Float(_) => true,
+        });
         let ended = inner.head.vanished(round);
         if !ended.is_empty() {
             for id in &ended {
@@ -174,8 +224,17 @@ impl Store {
             samples.sort_by_key(|s| s.0);
         }
         inner.newest = now;
-        events::sampled(samples.len() as u64);
-        if let Err(error) = inner.write_down(&self.dir, now, &samples) {
+        events::sampled((samples.len() + histograms.len()) as u64);
+        events::natives_sampled(histograms.len() as u64);
+        let written = inner.write_down(&self.dir, now, &samples).and_then(|()| {
+            if histograms.is_empty() {
+                return Ok(());
+            }
+            inner.append_written(&self.dir, Origin::Round, &histograms)?;
+            inner.written.values().try_for_each(Log::sync)?;
+            inner.table.sync()
+        });
+        if let Err(error) = written {
             tracing::warn!(%error, "samples are kept in memory only: their log cannot be written");
         }
     }
@@ -210,7 +269,12 @@ impl Store {
 
 impl Inner {
     /// The id of a series; none if it is new and there is no room for it.
-    fn id_of(&mut self, name: &str, labels: &[(&str, &str)], room: &mut usize) -> io::Result<Option<Id>> {
+    pub(super) fn id_of(
+        &mut self,
+        name: &str,
+        labels: &[(&str, &str)],
+        room: &mut usize,
+    ) -> io::Result<Option<Id>> {
         let sorted;
         let labels = if labels.is_sorted_by(|a, b| a.0 < b.0) {
             labels
@@ -254,6 +318,81 @@ impl Inner {
         written
     }
 
+    /// Adds samples to the logs of their windows, a frame for each window; the caller syncs.
+    pub(super) fn append_written(&mut self, dir: &Path, origin: Origin, entries: &[Entry]) -> io::Result<()> {
+        let mut windows: Vec<i64> = entries.iter().map(|e| window_of(e.1)).collect();
+        windows.sort_unstable();
+        windows.dedup();
+        let mut frame = Vec::new();
+        for window in &windows {
+            let log = match self.written.entry(*window) {
+                std::collections::btree_map::Entry::Occupied(log) => log.into_mut(),
+                std::collections::btree_map::Entry::Vacant(slot) => {
+                    slot.insert(Log::open(&disk::written_path(dir, *window), |_| {})?.0)
+                }
+            };
+            let within: Vec<Entry>;
+            let entries = if windows.len() == 1 {
+                entries
+            } else {
+                within = entries.iter().filter(|e| window_of(e.1) == *window).cloned().collect();
+                &within
+            };
+            written::encode(origin, entries, &mut frame);
+            log.append(&frame)?;
+        }
+        Ok(())
+    }
+
+    /// Handles of all files that a write may have touched.
+    pub(super) fn written_handles(&self) -> io::Result<Vec<std::fs::File>> {
+        let logs = self.written.values().map(Log::handle);
+        logs.chain(self.table.handles()).collect()
+    }
+
+    fn replay_written(&mut self, window: i64, path: &Path) -> io::Result<()> {
+        let (mut unknown, mut foreign) = (0u64, 0u64);
+        let (head, table, last_written) = (&mut self.head, &self.table, &mut self.last_written);
+        let (log, replay) = Log::open(path, |frame| {
+            let Some(frame) = frame else { return };
+            let read = written::decode(frame, |origin, id, time, value| {
+                if table.labels_of(id).is_none() {
+                    unknown += 1;
+                    return;
+                }
+                let round = if origin == Origin::Round { 0 } else { WRITTEN };
+                if origin == Origin::Sender {
+                    *last_written = time.max(*last_written);
+                }
+                match value {
+                    Value::Float(v) => head.push(id, time, v, round),
+                    Value::Native(h) => head.push_native(id, time, &h, round),
+                };
+            });
+            foreign += u64::from(read.is_none());
+        })?;
+        if replay.lost + foreign > 0 {
+            events::damaged("written_log_frames", replay.lost + foreign);
+            tracing::error!(
+                path = %path.display(), frames = replay.lost + foreign,
+                "damage in the log of written samples: what these frames held is lost"
+            );
+        }
+        if replay.cut > 0 {
+            events::damaged("written_log_bytes", replay.cut);
+            tracing::warn!(
+                bytes = replay.cut,
+                "the tail of the log of written samples was damaged and has been cut off"
+            );
+        }
+        if unknown > 0 {
+            events::damaged("samples", unknown);
+            tracing::error!(samples = unknown, "samples of unknown series were left out");
+        }
+        self.written.insert(window, log);
+        Ok(())
+    }
+
     fn replay(&mut self, window: i64, path: &Path) -> io::Result<()> {
         let mut rounds = Rounds::default();
         let (mut unknown, mut skipped) = (0u64, 0u64);
@@ -293,15 +432,17 @@ impl Inner {
     }
 
     pub(super) fn log_bytes(&self) -> u64 {
-        self.log.as_ref().map_or(0, |l| l.log.bytes()) + self.table.bytes()
+        let written = self.written.values().map(Log::bytes).sum::<u64>();
+        self.log.as_ref().map_or(0, |l| l.log.bytes()) + written + self.table.bytes()
     }
 
     pub(super) fn newest(&self) -> i64 {
         self.newest
     }
 
-    /// The log of a window is needed no longer.
+    /// The logs of a window are needed no longer.
     pub(super) fn close_log(&mut self, window: i64) {
+        self.written.remove(&window);
         if self.log.as_ref().is_some_and(|l| l.window == window) {
             self.log = None;
         }

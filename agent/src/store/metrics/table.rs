@@ -1,10 +1,11 @@
-//! The table of series: an id for each set of labels, found by labels without copying them, kept in a log on disk.
+//! The table of series: an id for each set of labels, found by labels without copying them, kept in a log on disk and in
+//! a copy of it: a name that is lost costs all samples of its series, so what is damaged in one is taken from the other.
 use super::codec::{Take, put, put_str};
 use super::labels::{Labels, NAME};
 use super::matcher::{Matcher, Op};
 use super::wal::{Log, Replay};
 use hashbrown::HashTable;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hasher;
 use std::io;
 use std::path::Path;
@@ -18,24 +19,62 @@ pub(crate) struct Table {
     by_labels: HashTable<Id>,
     by_name: HashMap<Arc<str>, Vec<Id>>,
     log: Log,
+    copy: Log,
+}
+
+/// What was found when a table was opened.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Opened {
+    /// Broken stretches that neither file could give.
+    pub(crate) lost: u64,
+    /// Series that one file had lost and the other gave back.
+    pub(crate) recovered: u64,
+    /// Bytes cut off at the end of the log.
+    pub(crate) cut: u64,
 }
 
 impl Table {
-    pub(crate) fn open(path: &Path) -> io::Result<(Table, Replay)> {
-        let mut found: Vec<(Id, Labels)> = Vec::new();
+    pub(crate) fn open(path: &Path) -> io::Result<(Table, Opened)> {
         // Names and values repeat over series; one copy of each serves all.
         let mut strings: HashMap<String, Arc<str>> = HashMap::new();
-        let (log, replay) = Log::open(path, |frame| {
-            if let Some(entry) = frame.and_then(|frame| decode(frame, &mut strings)) {
-                found.push(entry);
+        let mut read = |path: &Path| {
+            let mut found: BTreeMap<Id, Labels> = BTreeMap::new();
+            let (log, replay) = Log::open(path, |frame| {
+                found.extend(frame.and_then(|frame| decode(frame, &mut strings)));
+            })?;
+            io::Result::Ok((log, replay, found))
+        };
+        let copied = path.with_extension("copy");
+        let new = !copied.exists();
+        let (mut log, first, mut found) = read(path)?;
+        let (mut copy, second, others) = read(&copied)?;
+        let whole = |replay: &Replay| replay.lost == 0 && replay.cut == 0;
+        // A copy that was just made has lost nothing, and a kill between two appends damages neither.
+        let mut recovered = 0;
+        for (id, labels) in &found {
+            if others.get(id) != Some(labels) {
+                copy.append(&encode(*id, labels))?;
+                recovered += u64::from(!whole(&second));
             }
-        })?;
-        let mut table =
-            Table { labels: Vec::new(), by_labels: HashTable::new(), by_name: HashMap::new(), log };
+        }
+        let missing = others.into_iter().filter(|(id, _)| !found.contains_key(id)).collect::<Vec<_>>();
+        if !missing.is_empty() {
+            // A series that got another id since is not there twice.
+            let known: HashSet<Labels> = found.values().cloned().collect();
+            for (id, labels) in missing.into_iter().filter(|(_, labels)| !known.contains(labels)) {
+                log.append(&encode(id, &labels))?;
+                found.insert(id, labels);
+                recovered += u64::from(!whole(&first));
+            }
+        }
+        let lost = if whole(&first) || (whole(&second) && !new) { 0 } else { first.lost };
+        let opened = Opened { lost, recovered, cut: first.cut };
+        let (labels, by_labels, by_name) = Default::default();
+        let mut table = Table { labels, by_labels, by_name, log, copy };
         for (id, labels) in found {
             table.insert(id, labels);
         }
-        Ok((table, replay))
+        Ok((table, opened))
     }
 
     /// The id of a series, if it has one. `labels` are sorted and without the name.
@@ -50,7 +89,9 @@ impl Table {
         let shared = self.by_name.get_key_value(name).map_or_else(|| Arc::from(name), |(n, _)| n.clone());
         let pairs = labels.iter().map(|(n, v)| (Arc::from(*n), Arc::from(*v)));
         let labels = Labels::new(pairs.chain([(Arc::from(NAME), shared)]));
-        self.log.append(&encode(id, &labels))?;
+        let frame = encode(id, &labels);
+        self.log.append(&frame)?;
+        self.copy.append(&frame)?;
         self.insert(id, labels);
         Ok(id)
     }
@@ -91,12 +132,18 @@ impl Table {
         self.labels.iter().enumerate().filter_map(|(i, l)| Some((i as Id, l.as_ref()?)))
     }
 
+    /// Handles of its files, to sync them.
+    pub(crate) fn handles(&self) -> [io::Result<std::fs::File>; 2] {
+        [self.log.handle(), self.copy.handle()]
+    }
+
     pub(crate) fn sync(&self) -> io::Result<()> {
-        self.log.sync()
+        self.log.sync()?;
+        self.copy.sync()
     }
 
     pub(crate) fn bytes(&self) -> u64 {
-        self.log.bytes()
+        self.log.bytes() + self.copy.bytes()
     }
 
     /// Calls `f` with each series that all matchers accept.
@@ -130,16 +177,21 @@ impl Table {
         if gone == 0 {
             return Ok(0);
         }
-        let next = path.with_extension("new");
-        let _ = std::fs::remove_file(&next);
-        let (mut log, _) = Log::open(&next, |_| {})?;
-        for (id, labels) in &kept {
-            log.append(&encode(*id, labels))?;
-        }
-        log.sync()?;
-        std::fs::rename(&next, path)?;
-        let (log, _) = Log::open(path, |_| {})?;
-        *self = Table { labels: Vec::new(), by_labels: HashTable::new(), by_name: HashMap::new(), log };
+        // One after the other: a crash between leaves a table that knows too much, not too little.
+        let anew = |path: &Path| {
+            let next = path.with_extension("new");
+            let _ = std::fs::remove_file(&next);
+            let (mut log, _) = Log::open(&next, |_| {})?;
+            for (id, labels) in &kept {
+                log.append(&encode(*id, labels))?;
+            }
+            log.sync()?;
+            std::fs::rename(&next, path)?;
+            Log::open(path, |_| {}).map(|(log, _)| log)
+        };
+        let (log, copy) = (anew(path)?, anew(&path.with_extension("copy"))?);
+        let (labels, by_labels, by_name) = Default::default();
+        *self = Table { labels, by_labels, by_name, log, copy };
         kept.into_iter().for_each(|(id, labels)| self.insert(id, labels));
         self.reserve(all);
         Ok(gone)

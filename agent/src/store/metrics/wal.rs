@@ -77,6 +77,11 @@ impl Log {
         Ok(())
     }
 
+    /// A second handle, to sync without holding up who writes on.
+    pub(crate) fn handle(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }

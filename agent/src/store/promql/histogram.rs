@@ -208,6 +208,11 @@ impl Histogram {
         if self.schema > previous.schema {
             return true;
         }
+        if self.schema == previous.schema && self.zero_threshold == previous.zero_threshold {
+            return self.zero_count < previous.zero_count
+                || fell(&self.positive, &previous.positive)
+                || fell(&self.negative, &previous.negative);
+        }
         let before = previous.at_schema(self.schema).with_zero_threshold(self.zero_threshold);
         before.zero_threshold != self.zero_threshold
             || self.zero_count < before.zero_count

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 
 use super::file::Rule;
 use super::{file, template};
-use crate::store::metrics::labels::Labels;
+use crate::store::metrics::labels::{Labels, NAME};
 
 /// The name of the series that says which alerts there are.
 const ALERTS: &str = "ALERTS";
+/// The name of the series that says since when, in seconds: what a restart goes on from.
+pub(super) const SINCE: &str = "ALERTS_FOR_STATE";
 
 /// One element of an answer that is worth an alert.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,13 +33,15 @@ pub struct Active {
 pub(super) struct Alerts(HashMap<Labels, Active>);
 
 impl Alerts {
-    /// Takes an answer. Returns how many began to fire.
+    /// Takes an answer. `waited` says how long an alert that is new here had waited before a restart, in milliseconds.
+    /// Returns how many began to fire.
     pub(super) fn step(
         &mut self,
         rule: &Rule,
         alert: &file::Alert,
         now: i64,
         answer: Vec<(Labels, f64)>,
+        waited: impl Fn(&Labels) -> i64,
     ) -> u64 {
         let mut began = 0;
         for (element, value) in answer {
@@ -49,9 +53,9 @@ impl Alerts {
             }
             let labels = labels.with("alertname", &alert.name);
             let active = self.0.entry(labels.clone()).or_insert_with(|| Active {
-                labels,
                 annotations: Vec::new(),
-                since: now,
+                since: now - waited(&labels),
+                labels,
                 firing: false,
                 value,
                 seen: now,
@@ -78,9 +82,10 @@ impl Alerts {
     }
 
     /// The series by which queries see them.
-    pub(super) fn series(&self) -> impl Iterator<Item = Labels> {
-        self.0.values().map(|active| {
-            active.labels.with("alertstate", active.state()).with(crate::store::metrics::labels::NAME, ALERTS)
+    pub(super) fn series(&self) -> impl Iterator<Item = (Labels, f64)> {
+        self.0.values().flat_map(|active| {
+            let shown = active.labels.with("alertstate", active.state()).with(NAME, ALERTS);
+            [(shown, 1.0), (active.labels.with(NAME, SINCE), active.since as f64 / 1000.0)]
         })
     }
 }
@@ -109,7 +114,7 @@ mod tests {
                 .iter()
                 .map(|(job, value)| (Labels::new([("__name__", "x"), ("job", *job)]), *value))
                 .collect();
-            let began = alerts.step(&rule, &alert, now * 1000, answer);
+            let began = alerts.step(&rule, &alert, now * 1000, answer, |_| 0);
             let all: Vec<String> =
                 alerts.all().iter().map(|a| format!("{} {} {}", a.labels, a.state(), a.value)).collect();
             (began, all.join("; "))
@@ -134,8 +139,10 @@ mod tests {
             .remove(0);
         let Kind::Alert(alert) = rule.kind.clone() else { panic!() };
         let mut alerts = Alerts::default();
-        alerts.step(&rule, &alert, 0, vec![(Labels::new([("__name__", "up"), ("job", "a")]), 1.0)]);
-        let series: Vec<String> = alerts.series().map(|labels| labels.to_string()).collect();
-        assert_eq!(series, [r#"ALERTS{alertname="Up", alertstate="firing", job="a"}"#]);
+        let answer = vec![(Labels::new([("__name__", "up"), ("job", "a")]), 1.0)];
+        alerts.step(&rule, &alert, 5000, answer, |_| 3000);
+        let series: Vec<String> = alerts.series().map(|(labels, v)| format!("{labels} {v}")).collect();
+        let since = r#"ALERTS_FOR_STATE{alertname="Up", job="a"} 2"#;
+        assert_eq!(series, [r#"ALERTS{alertname="Up", alertstate="firing", job="a"} 1"#, since]);
     }
 }

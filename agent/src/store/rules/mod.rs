@@ -5,6 +5,7 @@
 
 mod alerts;
 mod file;
+mod restore;
 mod settings;
 mod template;
 
@@ -59,6 +60,8 @@ struct State {
     last: Last,
     recorded: Vec<(Labels, f64)>,
     alerts: Alerts,
+    /// What the agent had seen before it started anew is taken into account.
+    restored: bool,
 }
 
 /// The last time that a rule was asked.
@@ -110,7 +113,7 @@ impl Rules {
             // Where there is nothing yet there may be something soon.
             let found = answer.as_ref().is_ok_and(|elements| !elements.is_empty());
             let every = if rule.reach >= FAR && found { every.max(SELDOM) } else { every };
-            self.take(at, rule, now, answer, began.elapsed(), every);
+            self.take(store, at, rule, (now, every), answer, began.elapsed());
         }
         if asked > 0 {
             histogram!("sightline_store_rules_seconds").record(started.elapsed().as_secs_f64());
@@ -120,12 +123,12 @@ impl Rules {
 
     fn take(
         &self,
+        store: &Store,
         at: usize,
         rule: &Rule,
-        now: i64,
+        (now, every): (i64, i64),
         answer: Result<Vec<(Labels, f64)>, String>,
         took: Duration,
-        every: i64,
     ) {
         let mut states = self.states.lock();
         let state = &mut states[at];
@@ -153,7 +156,12 @@ impl Rules {
             // Nobody knows; what is there stays as it is.
             Kind::Alert(_) if failed => {}
             Kind::Alert(alert) => {
-                let began = state.alerts.step(rule, alert, now, answer);
+                let before = if std::mem::replace(&mut state.restored, true) || answer.is_empty() {
+                    restore::Waited::default()
+                } else {
+                    restore::Waited::read(store, &alert.name, now)
+                };
+                let began = state.alerts.step(rule, alert, now, answer, |labels| before.of(labels));
                 if began > 0 {
                     tracing::warn!(alert = %alert.name, firing = began, "an alert fires: the page and /api/v1/alerts say more");
                 }
@@ -169,7 +177,7 @@ impl Rules {
         };
         for state in self.states.lock().iter() {
             state.recorded.iter().for_each(|(labels, value)| give(labels, *value));
-            state.alerts.series().for_each(|labels| give(&labels, 1.0));
+            state.alerts.series().for_each(|(labels, value)| give(&labels, value));
         }
     }
 
@@ -222,7 +230,7 @@ fn ask(store: &Store, rule: &Rule, now: i64) -> Result<Vec<(Labels, f64)>, Strin
     let mut elements: Vec<(Labels, f64)> = match answer {
         Answer::Scalar { value, .. } => vec![(Labels::default(), value)],
         Answer::Vector { series, .. } => {
-            // The store keeps numbers only.
+            // What rules make are numbers; a histogram in an answer is no element.
             series.into_iter().filter_map(|(labels, sample)| Some((labels, sample.float()?))).collect()
         }
         Answer::Str { .. } | Answer::Matrix(_) => return Err("its answer is no vector".to_owned()),

@@ -126,3 +126,40 @@ fn a_file_that_is_none_is_named() {
     std::fs::write(&path, "groups: 3").unwrap();
     assert!(load().unwrap_err().to_string().contains("bad.yml"));
 }
+
+#[test]
+fn how_long_an_alert_has_waited_outlives_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("own.yml");
+    std::fs::write(&path, "groups: [{name: g, rules: [{alert: Down, expr: 'up == 0', for: 5m}]}]").unwrap();
+    let settings = Settings { shipped: false, files: vec![path], ..Settings::default() };
+    let folder = dir.path().join("store");
+    let states = |seconds: std::ops::Range<i64>, up: f64| {
+        let store = Store::open(&folder, &StoreSettings::default()).unwrap();
+        let rules = Rules::load(&settings).unwrap();
+        let mut seen = Vec::new();
+        for second in seconds.step_by(10) {
+            let now = 1_800_000_000_000 + second * 1000;
+            store.sample(now, &mut |each| {
+                each("up", &[("job", "a")], up);
+                rules.samples(each);
+            });
+            rules.evaluate(&store, now);
+            rules.each(|_, list| seen.extend(list[0].2.iter().map(|a| (second, a.state()))));
+        }
+        seen
+    };
+    let first = |seen: &[(i64, &'static str)], state| seen.iter().find(|s| s.1 == state).map(|s| s.0);
+    // It waits for three minutes, the agent is away for two, and then two more minutes are enough.
+    assert_eq!(first(&states(0..180, 0.0), "firing"), None);
+    let seen = states(300..600, 0.0);
+    assert_eq!(first(&seen, "pending"), Some(300));
+    let fired = first(&seen, "firing").unwrap();
+    assert!((420..=460).contains(&fired), "{fired}");
+    // What fired fires again at once.
+    assert_eq!(first(&states(660..700, 0.0), "firing"), Some(660));
+    // After more than an hour nobody knows: it waits anew.
+    assert_eq!(first(&states(4400..4600, 0.0), "firing"), None);
+    // What is well has nothing to go on from.
+    assert_eq!(states(4700..4800, 1.0), []);
+}

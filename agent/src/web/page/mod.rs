@@ -46,6 +46,7 @@ static FILES: &[(&str, &[u8])] = &files![
     "icon.svg",
     "index.html",
     "location.js",
+    "native.js",
     "pages/agent.js",
     "pages/dashboards.js",
     "pages/explore.js",

@@ -12,13 +12,14 @@ mod rules;
 mod status;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
 use envelope::{Failure, Reply};
 use params::Params;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ use crate::store::rules::Rules;
 
 /// Queries that run at once; more wait.
 const AT_ONCE: usize = 8;
+/// Writes that run at once; more wait.
+const WRITES_AT_ONCE: usize = 2;
 /// A query is text; no honest one is longer.
 const MAX_BODY: usize = 1 << 20;
 
@@ -38,11 +41,14 @@ struct Api {
     store: Arc<Store>,
     rules: Arc<Rules>,
     turns: Arc<Semaphore>,
+    writes: Arc<Semaphore>,
 }
 
 /// `/api/v1/*` as Prometheus serves it.
 pub fn router(store: Arc<Store>, rules: Arc<Rules>) -> Router {
-    let api = Api { store, rules, turns: Arc::new(Semaphore::new(AT_ONCE)) };
+    let turns = Arc::new(Semaphore::new(AT_ONCE));
+    let writes = Arc::new(Semaphore::new(WRITES_AT_ONCE));
+    let api = Api { store, rules, turns, writes };
     Router::new()
         .route("/api/v1/query", both(query::instant))
         .route("/api/v1/query_range", both(query::range))
@@ -57,6 +63,7 @@ pub fn router(store: Arc<Store>, rules: Arc<Rules>) -> Router {
         .route("/api/v1/alerts", of_rules(rules::alerts))
         .route("/api/v1/targets", both(|_, _, _| Reply::json("{\"activeTargets\":[],\"droppedTargets\":[]}")))
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .route("/api/v1/write", post(write::write))
         .with_state(api)
 }
 

@@ -32,6 +32,10 @@ impl Evaluator<'_> {
             edge: Edge::Sampled,
         };
         let infos = self.selector(&selector, grid)?;
+        let native = |s: &Series| s.values.iter().any(|v| matches!(v, Sample::Histogram(_)));
+        if let Some(histogram) = infos.iter().find(|s| native(s)) {
+            return exec(format!("this should be an info metric, with float samples: {}", histogram.labels));
+        }
         let mut by_identity: HashMap<Labels, Vec<usize>> = HashMap::new();
         for (i, s) in infos.iter().enumerate() {
             by_identity.entry(identity(&s.labels)).or_default().push(i);

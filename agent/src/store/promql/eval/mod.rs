@@ -5,6 +5,7 @@ mod aggregators;
 mod binary;
 mod call;
 mod edges;
+mod edges_native;
 mod elements;
 mod histogram_functions;
 mod info;
@@ -17,7 +18,7 @@ mod subquery;
 mod time_functions;
 mod windows;
 
-use super::ast::{At, Expr, Kind, Span, TimeShift, Type};
+use super::ast::{At, Edge, Expr, Kind, Span, TimeShift, Type};
 use super::error::{Annotations, Error, exec, line_column};
 use super::parse::parse;
 use super::value::{Answer, Grid, Sample, Samples, Series, Source, Value};
@@ -160,6 +161,7 @@ impl<'a> Evaluator<'a> {
             Kind::Number(n) => Ok(Value::Scalar(vec![*n; grid.len()])),
             Kind::Str(s) => Ok(Value::Str(s.clone())),
             Kind::Paren(inner) => self.expr(inner, grid),
+            Kind::Selector(s) if s.edge == Edge::Smoothed => self.smoothed(expr, s, grid).map(Value::Vector),
             Kind::Selector(s) => self.selector(s, grid).map(Value::Vector),
             Kind::Subquery(_) => exec("a range vector needs a function around it"),
             Kind::Negate(inner) => self.negate(inner, grid),

@@ -1,4 +1,6 @@
 //! Functions of range vectors: slides a window over each series and applies the function at each step.
+use super::edges::edged;
+use super::edges_native::{self, Edged};
 use super::slice::{Slice, float_window};
 use super::windows::{Window, extrapolation};
 use super::{Evaluator, exec};
@@ -104,8 +106,12 @@ impl Evaluator<'_> {
             }
             if shape.edge != Edge::Sampled {
                 let lookback = self.options.lookback;
-                let edged = super::edges::edged(name, samples, shape.edge, (start, end), lookback);
-                *value = edged.map_or(Sample::Absent, Sample::Float);
+                *value = if samples.histograms.is_empty() {
+                    let edged = edged(name, samples, shape.edge, (start, end), lookback);
+                    edged.map_or(Sample::Absent, Sample::Float)
+                } else {
+                    self.edged_native(name, at, metric, samples, shape.edge, (start, end))
+                };
                 continue;
             }
             if from == to {
@@ -128,6 +134,7 @@ impl Evaluator<'_> {
             };
             *value = match result {
                 Sample::Float(v) if scale != 1.0 => Sample::Float(v * scale),
+                Sample::Histogram(h) if scale != 1.0 => Sample::histogram(h.scaled(scale)),
                 other => other,
             };
         }
@@ -158,6 +165,46 @@ impl Evaluator<'_> {
                 "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {metric:?}"
             );
             self.info(at, text);
+        }
+    }
+
+    /// A window with borders of its own over a series that has histograms.
+    fn edged_native(
+        &mut self,
+        name: &'static str,
+        at: &Expr,
+        metric: &str,
+        samples: &Samples,
+        edge: Edge,
+        (start, end): (i64, i64),
+    ) -> Sample {
+        let lookback = self.options.lookback;
+        match edges_native::edged(name, samples, edge, (start, end), lookback) {
+            Edged::Nothing => Sample::Absent,
+            Edged::Numbers => {
+                edged(name, samples, edge, (start, end), lookback).map_or(Sample::Absent, Sample::Float)
+            }
+            Edged::Count(count) => Sample::Float(count),
+            Edged::Mixed => {
+                self.warn(
+                    at,
+                    format!("encountered a mix of histograms and floats for metric name {metric:?}"),
+                );
+                Sample::Absent
+            }
+            Edged::Schemas => {
+                self.warn_mixed_schemas(at, metric);
+                Sample::Absent
+            }
+            Edged::Rise { rise, gauges, samples } => {
+                if name != "delta" && gauges > 0 {
+                    self.warn(at, format!("this native histogram metric is not a counter: {metric:?}"));
+                } else if name == "delta" && gauges < samples {
+                    self.warn(at, format!("this native histogram metric is not a gauge: {metric:?}"));
+                }
+                let factor = if name == "rate" { 1000.0 / (end - start) as f64 } else { 1.0 };
+                Sample::histogram(rise.scaled(factor).as_gauge())
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 // The public APIs of the agent, nothing else: Prometheus /api/v1, Zipkin /api/v2, Elasticsearch /_search.
 import { useEffect, useRef, useState } from './vendor/preact.js';
+import { lines } from './native.js';
 
 async function ask(url, options) {
   const response = await fetch(url, { ...options, headers: { accept: 'application/json', ...options?.headers } }).catch((error) => {
@@ -35,7 +36,7 @@ export async function query(expr, at, signal) {
   const body = await ask('/api/v1/query', { method: 'POST', body: form({ query: expr, time: at && at / 1000 }), signal });
   const { resultType, result } = body.data;
   if (resultType === 'scalar') return [{ metric: {}, value: Number(result[1]) }];
-  return result.map((one) => ({ metric: one.metric, value: Number((one.value ?? one.values?.at(-1))?.[1]) }));
+  return lines(result).map((one) => ({ metric: one.metric, value: Number(one.points.at(-1)?.[1]) }));
 }
 
 /** PromQL over a range: [{ metric, points: [[seconds, number]] }]. */
@@ -45,7 +46,7 @@ export async function queryRange(expr, from, to, step, signal) {
   const last = Math.floor(to / 1000 / grid) * grid;
   const fields = { query: expr, start: last - Math.ceil((last - from / 1000) / step) * step, end: last, step };
   const body = await ask('/api/v1/query_range', { method: 'POST', body: form(fields), signal });
-  return body.data.result.map((one) => ({ metric: one.metric, points: one.values.map(([t, v]) => [t, Number(v)]) }));
+  return lines(body.data.result);
 }
 
 /** An Elasticsearch search on `index`. */
