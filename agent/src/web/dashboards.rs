@@ -134,6 +134,13 @@ fn parse(text: Bytes, stem: &str, file: Option<String>) -> Result<Board, String>
     Ok(Board { uid, text, value, file })
 }
 
+/// Panels of a dashboard, those in rows among them, whether they lie open, are collapsed, or of the oldest form.
+fn panels_in(value: &Value) -> usize {
+    let of = |key: &str| value[key].as_array().into_iter().flatten();
+    of("panels").map(|panel| if panel["type"] == "row" { panels_in(panel) } else { 1 }).sum::<usize>()
+        + of("rows").map(panels_in).sum::<usize>()
+}
+
 /// Runs `work` where reading files holds nobody up.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Response> {
     tokio::task::spawn_blocking(work).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
@@ -148,9 +155,7 @@ async fn list(State(folder): State<Folder>) -> Result<Response, Response> {
                 "uid": board.uid, "title": board.value["title"].as_str().unwrap_or(&board.uid),
                 "description": board.value["description"].as_str().unwrap_or_default(),
                 "tags": board.value["tags"], "file": board.file,
-                "panels": board.value["panels"].as_array().map_or(0, |panels| {
-                    panels.iter().filter(|panel| panel["type"] != "row").count()
-                }),
+                "panels": panels_in(&board.value),
             })
         })
         .collect();
@@ -184,7 +189,10 @@ mod tests {
     fn a_folder_adds_and_replaces_and_bad_files_are_named() {
         let folder = tempfile::tempdir().unwrap();
         let put = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-        put("nodes.json", r#"{"title": "Nodes", "panels": []}"#);
+        put(
+            "nodes.json",
+            r#"{"title": "Nodes", "panels": [{"type": "stat"}, {"type": "row", "panels": [{"type": "text"}]}], "rows": [{"panels": [{}]}]}"#,
+        );
         put("home.json", r#"{"uid": "sightline-home", "title": "Mine", "panels": []}"#);
         put("exported.json", r#"{"meta": {}, "dashboard": {"uid": "x", "title": "X", "rows": []}}"#);
         put("twice.json", r#"{"uid": "x", "panels": []}"#);
@@ -196,6 +204,8 @@ mod tests {
         let uids: Vec<&str> = boards.iter().map(|b| b.uid.as_str()).collect();
         assert_eq!(uids.len(), BUILT_IN.len() + 2, "{uids:?}");
         assert!(uids.contains(&"nodes") && uids.contains(&"x"));
+        let nodes = boards.iter().find(|b| b.uid == "nodes").unwrap();
+        assert_eq!(super::panels_in(&nodes.value), 3);
         assert_eq!(boards.iter().find(|b| b.uid == "sightline-home").unwrap().value["title"], "Mine");
         let named: Vec<&str> = refused.iter().map(|r| r.split(':').next().unwrap()).collect();
         assert_eq!(named, ["broken.json", "other.json", "twice.json", "v2.json"]);

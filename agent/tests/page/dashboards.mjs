@@ -117,9 +117,27 @@ export function dashboards({ open, close, get, folder }) {
       await close(page);
     });
 
+    test('expressions are computed, shares and sums are drawn, and an expression in SQL is named', async () => {
+      const page = await open('/d/test-expressions');
+      const list = await panels(page);
+      const of = (title) => list.find((one) => one.title === title);
+      assert.deepEqual(list.filter((one) => one.state !== 'drawn'), [], 'every panel');
+      assert.match(of('Share of failures').text, /bang/);
+      assert.doesNotMatch(of('Share of failures').text, /kittens/, 'what has no failures is left out by its values');
+      assert.match(of('Worst share').text, /100 %/);
+      assert.match(of('Over ten percent').text, /too many/);
+      assert.match(of('The same numbers').text, /kittens/);
+      assert.match(of('In SQL').text, /not shown: an expression \(sql\)/);
+      assert.match(of('Sums below').text, /Total/);
+      await page.evaluate(() => scrollTo(0, 0));
+      await picture(page, 'dashboard-expressions');
+      await close(page);
+    });
+
     test('a file that is no dashboard is named in the list', async () => {
       const { dashboards: all, refused } = await get('/api/dashboards');
-      assert.equal(all.length, 13);
+      assert.equal(all.length, 14);
+      assert.ok(all.every((one) => one.panels > 0), JSON.stringify(all.map((one) => [one.uid, one.panels])));
       assert.deepEqual(refused.map((one) => one.split(':')[0]), ['broken.json']);
       const page = await open('/dashboards');
       await page.locator('.boards a', { hasText: 'Machine' }).waitFor();

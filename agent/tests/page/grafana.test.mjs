@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
 const ui = pathToFileURL(`${process.env.SIGHTLINE_UI}/`);
-const [{ interpolate, macros }, { unit }, { transform }, { layout }, { calc }, { byThreshold, configure, home, shown }, { table, series }, { align, stack }, { lines, quantile }] = await Promise.all(
-  ['grafana/text.js', 'grafana/units.js', 'grafana/transform.js', 'grafana/model.js', 'grafana/calcs.js', 'grafana/field.js', 'grafana/frames.js', 'parts/plot.js', 'native.js'].map((name) => import(new URL(name, ui))),
+const [{ interpolate, macros }, { unit }, { transform }, { layout }, { calc }, { byThreshold, configure, home, shown }, { table, series }, { align, shares, stack }, { compute, items, needs }, { lines, quantile }] = await Promise.all(
+  ['grafana/text.js', 'grafana/units.js', 'grafana/transform.js', 'grafana/model.js', 'grafana/calcs.js', 'grafana/field.js', 'grafana/frames.js', 'parts/plot.js', 'grafana/expressions.js', 'native.js'].map((name) => import(new URL(name, ui))),
 );
 
 const variable = (name, value, more = {}) => ({ name, value, text: value, options: [{ value: 'a.b' }, { value: 'c"d' }], multi: true, includeAll: true, ...more });
@@ -97,4 +97,55 @@ test('a missing sample is a gap, and stacks add up', () => {
   assert.deepEqual(data, [[0, 10, 20, 40], [1, 1, null, 1], [2, 2, null, 2]]);
   const { data: sums, bands } = stack([[0, 1], [1, 2], [3, 4]], [{ stack: 'A' }, { stack: 'A' }]);
   assert.deepEqual([sums[2], bands], [[4, 6], [{ series: [2, 1] }]]);
+});
+
+test('expressions compute over what the other targets gave', () => {
+  const given = new Map([
+    ['A', items([series('a', { s: 'x' }, [[0, 1], [10, 4], [20, null]]), series('b', { s: 'y' }, [[0, 2], [10, 6], [20, 8]])])],
+    ['B', items([series('x', { s: 'x', host: 'h' }, [[0, 2], [10, 8]])])],
+    ['N', items([{ ...series('n', { s: 'y' }, [[20, 5]]), instant: true }])],
+    ['T', items([table([{ s: 'x', Value: 7 }], 'T')])],
+  ]);
+  const math = (expression) => compute({ type: 'math', expression }, given, { from: 0, to: 20 });
+  assert.deepEqual(math('$A / $B * 100'), [{ labels: { s: 'x', host: 'h' }, points: [[0, 50], [10, 50]] }]);
+  assert.deepEqual(math('${A} - $N'), [{ labels: { s: 'y' }, points: [[0, -3], [10, 1], [20, 3]] }]);
+  assert.deepEqual(math('$T + 1')[0], { labels: { s: 'x' }, value: 8 });
+  for (const [text, value] of [['1 + 2 * 3', 7], ['-2 ** 2', -4], ['2 ** 3 ** 2', 512], ['(1 + 2) * 3 % 4', 1], ['!(3 > 2) || 1', 1], ['1 < 2 && 0', 0], ['abs(-3) + round(1.4)', 4], ['is_nan(nan())', 1], ['is_null(null)', 1], ['1.5e1', 15]]) {
+    assert.deepEqual(math(text), [{ labels: {}, value }], text);
+  }
+  for (const [text, why] of [['$A +', /missing at the end/], ['(1', /expected \)/], ['$Z', /needs the target 'Z'/], ['sin(1)', /function 'sin' is not known/], ['1 2', /unexpected input at column/], ['1 # 2', /cannot be read/]]) assert.throws(() => math(text), why, text);
+  const reduce = (reducer, mode) => compute({ type: 'reduce', expression: 'A', reducer, settings: { mode, replaceWithValue: 10 } }, given).map((one) => one.value);
+  assert.deepEqual([reduce('sum'), reduce('sum', 'dropNN'), reduce('max', 'replaceNN'), reduce('count')], [[null, 16], [5, 16], [10, 8], [3, 3]]);
+  assert.deepEqual(compute({ type: 'threshold', expression: '$N', conditions: [{ evaluator: { type: 'within_range', params: [4, 6] } }] }, given)[0].value, 1);
+  assert.deepEqual(compute({ type: 'resample', expression: 'B', window: '5ms', downsampler: 'mean', upsampler: 'pad' }, given, { from: 0, to: 10 })[0].points, [[0, 2], [5, 2], [10, 8]]);
+  assert.throws(() => compute({ type: 'resample', expression: 'B', window: '' }, given, { from: 0, to: 10 }), /no window/);
+  const when = (type, params) => ({ query: { params: ['A'] }, reducer: { type: 'max' }, evaluator: { type, params }, operator: { type: 'and' } });
+  assert.deepEqual([compute({ type: 'classic_conditions', conditions: [when('gt', [7])] }, given)[0].value, compute({ type: 'classic_conditions', conditions: [when('gt', [7]), when('lt', [1])] }, given)[0].value], [1, 0]);
+  assert.deepEqual([needs({ type: 'math', expression: '$A + ${B} + $A' }), needs({ type: 'reduce', expression: '$A' }), needs({ type: 'threshold', expression: 'C' })], [['A', 'B'], ['A'], ['C']]);
+});
+
+test('hidden targets stay for expressions; shared queries and library panels are put in their place', () => {
+  const [{ panels }] = layout({ __elements: { lib: { model: { type: 'stat', title: 'from the library', targets: [{ refId: 'A', expr: 'up' }] } } }, panels: [
+    { id: 1, type: 'timeseries', title: 'one', gridPos: { x: 0, y: 0, w: 8, h: 4 }, targets: [{ refId: 'A', expr: 'a', hide: true }, { refId: 'B', expr: 'b', hide: true }, { refId: 'C', datasource: { uid: '__expr__' }, type: 'math', expression: '$A * 2' }] },
+    { id: 2, type: 'stat', title: 'two', gridPos: { x: 8, y: 0, w: 8, h: 4 }, datasource: { uid: '-- Dashboard --' }, targets: [{ refId: 'A', panelId: 1 }] },
+    { id: 3, title: 'three', gridPos: { x: 16, y: 0, w: 8, h: 4 }, libraryPanel: { uid: 'lib' } },
+  ] }, []);
+  assert.deepEqual(panels.map((one) => [one.type, one.title, one.targets.map((target) => target.refId).join('')]), [['timeseries', 'one', 'AC'], ['stat', 'two', 'AC'], ['stat', 'three', 'A']]);
+});
+
+test('shares of a stack, automatic intervals, exceptions by value', () => {
+  assert.deepEqual(shares([[0, 1], [1, 0], [3, 0]], [{ stack: 'A', percent: true }, { stack: 'A', percent: true }]), [[0, 1], [0.25, 0], [0.75, 0]]);
+  assert.equal(interpolate('[$step]', { ...scope, variables: [{ name: 'step', value: '$__auto_interval_step' }] }), '[15s]');
+  const panel = { fieldConfig: { defaults: {}, overrides: [{ matcher: { id: 'byValue', options: { reducer: 'allIsZero', op: '>=', value: 1 } }, properties: [{ id: 'custom.hideFrom', value: { viz: true } }] }] } };
+  const hidden = (points) => Boolean(configure(panel, series('x', {}, points).fields[1]).custom.hideFrom?.viz);
+  assert.deepEqual([hidden([[0, 0], [1, 0]]), hidden([[0, 0], [1, 2]])], [true, false]);
+});
+
+test('more transformations: types, matrices, rows to fields, partitions, running sums', () => {
+  const of = (rows, ...steps) => transform([table(rows)], steps).frames.map((frame) => frame.fields.map((f) => [f.name, f.values]));
+  assert.deepEqual(of([{ a: '4' }, { a: 'x' }], { id: 'convertFieldType', options: { conversions: [{ targetField: 'a', destinationType: 'number' }] } }), [[['a', [4, null]]]]);
+  assert.deepEqual(of([{ r: 'x', c: 'p', v: 1 }, { r: 'y', c: 'p', v: 2 }, { r: 'x', c: 'q', v: 3 }], { id: 'groupingToMatrix', options: { columnField: 'c', rowField: 'r', valueField: 'v' } }), [[['r\\c', ['x', 'y']], ['p', [1, 2]], ['q', [3, null]]]]);
+  assert.deepEqual(of([{ n: 'up', v: 1 }, { n: 'down', v: 2 }], { id: 'rowsToFields' }), [[['up', [1]], ['down', [2]]]]);
+  assert.deepEqual(of([{ h: 'a', v: 1 }, { h: 'b', v: 2 }], { id: 'partitionByValues', options: { fields: ['h'] } }), [[['v', [1]]], [['v', [2]]]]);
+  assert.deepEqual(of([{ v: 1 }, { v: 2 }], { id: 'calculateField', options: { mode: 'cumulativeFunctions', cumulative: { field: 'v', reducer: 'sum' }, alias: 'so far' } })[0][1], ['so far', [1, 3]]);
 });

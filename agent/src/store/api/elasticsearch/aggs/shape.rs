@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use sightline_instrument::wire::field;
 
 use super::super::request::whole;
-use super::{Agg, MOST_BUCKETS, edge, interval_ms};
+use super::Agg;
+use super::translate::{MOST_BUCKETS, edge, interval_ms};
 use crate::store::events::Lane;
 use crate::store::events::schema::Column;
 

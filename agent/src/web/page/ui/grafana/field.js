@@ -1,5 +1,6 @@
 // How one column is shown: its unit, words for values, colours by threshold, links; the panel's defaults and their exceptions.
 import { unit } from './units.js';
+import { calc } from './calcs.js';
 import { displayName } from './frames.js';
 import { interpolate } from './text.js';
 
@@ -32,6 +33,10 @@ function matches({ id, options }, field, frame) {
   const names = [field.name, displayName({ ...field, config: undefined }, frame)];
   if (id === 'byName') return names.includes(options);
   if (id === 'byNames') return names.some((name) => (options?.names ?? []).includes(name)) !== (options?.mode === 'exclude');
+  if (id === 'byValue') {
+    const [{ reducer, op = '>=', value = 0 } = {}, to] = [options, calc(options?.reducer ?? 'lastNotNull', field.values)];
+    return reducer && field.type === 'number' ? { '>=': Number(to) >= value, '>': to > value, '<=': to <= value, '<': to < value, '==': Number(to) === value, '!=': Number(to) !== value }[op] ?? false : false;
+  }
   if (id === 'byType') return options === field.type;
   if (id === 'byFrameRefID' || id === 'byQuery') return options === frame.refId;
   if (id === 'byRegexp') {

@@ -1,12 +1,19 @@
 // A classic Grafana dashboard as rows of panels: old forms read as the new ones, repeats unfolded.
+import { needs } from './expressions.js';
 import { chosen, interpolate } from './text.js';
 
 const OLD_TYPES = { graph: 'timeseries', singlestat: 'stat', 'grafana-piechart-panel': 'piechart', 'table-old': 'table', 'grafana-singlestat-panel': 'stat', grafana_heatmap: 'heatmap', 'natel-discrete-panel': 'state-timeline', barchart: 'barchart' };
 
+/** What is hidden is only asked for when an expression needs it. */
+function asked(targets) {
+  const wanted = new Set(targets.filter((one) => one.datasource?.uid === '__expr__' || one.datasource === '__expr__' || one.datasource?.type === '__expr__').flatMap(needs));
+  return targets.filter((one) => !one.hide || wanted.has(one.refId));
+}
+
 /** A panel of any age in the form of today: { type, fieldConfig, options, targets, … }. */
 function modern(panel) {
   const type = OLD_TYPES[panel.type] ?? panel.type;
-  const out = { ...panel, type, options: panel.options ?? {}, fieldConfig: panel.fieldConfig ?? { defaults: {}, overrides: [] }, targets: (panel.targets ?? []).filter((one) => !one.hide) };
+  const out = { ...panel, type, options: panel.options ?? {}, fieldConfig: panel.fieldConfig ?? { defaults: {}, overrides: [] }, targets: asked(panel.targets ?? []) };
   if (panel.type === 'graph') {
     const stacked = panel.stack ? { mode: panel.percentage ? 'percent' : 'normal', group: 'A' } : { mode: 'none' };
     out.fieldConfig = { defaults: {
@@ -65,9 +72,23 @@ function fromRows(rows) {
   return out;
 }
 
+/** Library panels that an export brought along, and queries that one panel takes from another, in their place. */
+function resolved(board, panels) {
+  const all = panels.flatMap((panel) => [panel, ...(panel.panels ?? [])]);
+  const one = (panel) => {
+    const { model } = board.__elements?.[panel.libraryPanel?.uid] ?? {};
+    const own = model ? { ...model, id: panel.id, gridPos: panel.gridPos, title: panel.title ?? model.title } : panel;
+    const of = own.targets?.find((target) => target.panelId !== undefined)?.panelId;
+    const other = of !== undefined && (own.datasource?.uid ?? own.datasource) === '-- Dashboard --' && all.find((other) => other.id === of);
+    const taken = other ? { ...own, targets: other.targets, datasource: other.datasource } : own;
+    return taken.panels ? { ...taken, panels: taken.panels.map(one) } : taken;
+  };
+  return panels.map(one);
+}
+
 /** [{ title, collapsed, panels }] of a dashboard, `variables` deciding what is repeated. A panel carries the `scoped` variables of its copy. */
 export function layout(board, variables) {
-  const flat = board.panels ?? fromRows(board.rows ?? []);
+  const flat = resolved(board, board.panels ?? fromRows(board.rows ?? []));
   const rows = [{ title: '', key: 'top', collapsed: false, panels: [] }];
   const place = (panel) => panel.gridPos ?? { x: 0, y: 0, w: 12, h: 8 };
   const sorted = [...flat].sort((a, b) => place(a).y - place(b).y || place(a).x - place(b).x);

@@ -1,5 +1,6 @@
 // Queries of a panel, sent to the agent's public APIs: Prometheus, Elasticsearch and Zipkin; all give frames.
 import { getJson, query, queryRange } from '../api.js';
+import { compute, framesOf, items, needs, unknown } from './expressions.js';
 import { labelText, series, table } from './frames.js';
 import { interpolate } from './text.js';
 import { records } from './elasticsearch.js';
@@ -26,27 +27,55 @@ export function sourceOf(target, panel, variables = []) {
 /** { frames, errors, foreign: [what nobody here can answer], dots: [traces behind single measurements] } of all the targets of a panel. `scope` holds its variables, macros and range. */
 export async function ask(panel, scope, signal) {
   const out = { frames: [], errors: [], foreign: [], dots: [] };
-  const answers = await Promise.all(panel.targets.map(async (target, i) => {
-    const refId = target.refId ?? String.fromCharCode(65 + i);
+  const targets = panel.targets.map((target, i) => ({ ...target, refId: target.refId ?? String.fromCharCode(65 + i) }));
+  const answers = new Map();
+  await Promise.all(targets.map(async (target) => {
+    const { refId } = target;
     const kind = sourceOf(target, panel, scope.variables);
     try {
       if (kind === 'prometheus') {
-        const [frames, dots] = await Promise.all([promql({ ...target, refId }, panel, scope, signal), target.exemplar ? exemplars(target, scope, signal) : []]);
+        const [frames, dots] = await Promise.all([promql(target, panel, scope, signal), target.exemplar ? exemplars(target, scope, signal) : []]);
         out.dots.push(...dots);
-        return frames;
-      }
-      if (kind === 'elasticsearch') return await records({ ...target, refId }, scope, signal);
-      if (kind === 'zipkin') return await traces({ ...target, refId }, scope, signal);
-      out.foreign.push(kind === '__expr__' ? `an expression (${target.type ?? 'math'})` : `the data source '${kind}'`);
+        answers.set(refId, frames);
+      } else if (kind === 'elasticsearch') answers.set(refId, await records(target, scope, signal));
+      else if (kind === 'zipkin') answers.set(refId, await traces(target, scope, signal));
+      else if (kind !== '__expr__') out.foreign.push(`the data source '${kind}'`);
+      else if (unknown(target)) out.foreign.push(`an expression (${target.type})`);
     } catch (error) {
       if (signal?.aborted) throw error;
       out.errors.push(`${refId}: ${error.message}`);
     }
-    return [];
   }));
-  out.frames = answers.flat();
+  expressions(targets.filter((target) => sourceOf(target, panel, scope.variables) === '__expr__' && !unknown(target)), answers, scope, out);
+  out.frames = targets.filter((target) => !target.hide).flatMap((target) => answers.get(target.refId) ?? []);
   return out;
 }
+
+/** Computes each expression once those that it needs are there; what needs one that failed is left out with it. */
+function expressions(waiting, answers, scope, out) {
+  const given = new Map([...answers].map(([refId, frames]) => [refId, items(frames)]));
+  let left = waiting;
+  while (left.length) {
+    const ready = left.filter((target) => needs(target).every((letter) => given.has(letter) || !left.some((other) => other.refId === letter)));
+    if (!ready.length) {
+      out.errors.push(`${left.map((target) => target.refId).join(', ')}: each needs the other`);
+      return;
+    }
+    for (const target of ready) {
+      try {
+        const list = compute({ ...target, expression: interpolateLetters(target.expression, scope, answers) }, given, scope);
+        given.set(target.refId, list);
+        answers.set(target.refId, framesOf(list, target.refId, scope.to));
+      } catch (error) {
+        out.errors.push(`${target.refId}: ${error.message}`);
+      }
+    }
+    left = left.filter((target) => !ready.includes(target));
+  }
+}
+
+/** `$A` is a target before it is a variable. */
+const interpolateLetters = (text, scope, answers) => interpolate(text, { ...scope, variables: scope.variables.filter((one) => !answers.has(one.name)) });
 
 const seconds = (text) => {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d|w)?$/.exec(String(text ?? '').replace(/^[<>]=?/, ''));
@@ -65,7 +94,7 @@ async function promql(target, panel, scope, signal) {
   if (target.instant && !(target.range && !isTable(panel))) {
     const rows = await query(expr, scope.to, signal);
     const asTable = isTable(panel) && target.format !== 'time_series';
-    if (!asTable) return rows.map((one) => series(legend(target, one.metric, expr), one.metric, [[scope.to, one.value]], target.refId));
+    if (!asTable) return rows.map((one) => ({ ...series(legend(target, one.metric, expr), one.metric, [[scope.to, one.value]], target.refId), instant: true }));
     const value = many ? `Value #${target.refId}` : 'Value';
     return rows.length ? [table(rows.map((one) => ({ Time: scope.to, ...one.metric, [value]: one.value })), target.refId, { Time: 'time', [value]: 'number' })] : [];
   }

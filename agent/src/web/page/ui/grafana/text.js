@@ -55,6 +55,8 @@ export function interpolate(text, scope, language) {
 
 function byName(name, format, scope, language) {
   const variable = scope.variables?.find((one) => one.name === name);
+  // The choice 'auto' of an interval is the panel's own step.
+  if (String(variable?.value).startsWith('$__auto_interval')) return scope.macros?.__interval ?? '1m';
   if (variable) return written(variable, format, language);
   const macro = scope.macros?.[name];
   return typeof macro === 'function' ? macro(format) : macro;

@@ -126,7 +126,7 @@ function groupBy(frame, { fields = {} }) {
 
 const MATHS = { '+': (a, b) => a + b, '-': (a, b) => a - b, '*': (a, b) => a * b, '/': (a, b) => a / b };
 
-function calculate(frame, { mode = 'reduceRow', binary, reduce: rows, alias, replaceFields }) {
+function calculate(frame, { mode = 'reduceRow', binary, unary, cumulative, reduce: rows, alias, replaceFields }) {
   const value = (side) => {
     const name = typeof side === 'object' ? side?.matcher?.options ?? side?.fixed : side;
     const field = frame.fields.find((one) => called(one, frame).includes(name));
@@ -139,8 +139,17 @@ function calculate(frame, { mode = 'reduceRow', binary, reduce: rows, alias, rep
   } else if (mode === 'reduceRow') {
     const from = frame.fields.filter((field) => field.type === 'number' && (!rows?.include?.length || called(field, frame).some((name) => rows.include.includes(name))));
     values = [...Array(lengthOf(frame)).keys()].map((i) => calc(rows?.reducer ?? 'sum', from.map((field) => field.values[i])));
+  } else if (mode === 'unary' && unary) {
+    const change = { abs: Math.abs, exp: Math.exp, ln: Math.log, floor: Math.floor, ceil: Math.ceil, round: Math.round, percent: (v) => v * 100 }[unary.operator];
+    const from = value(typeof unary.fieldName === 'string' ? unary.fieldName : unary.field);
+    values = [...Array(lengthOf(frame)).keys()].map((i) => (typeof from(i) === 'number' && change ? change(from(i)) : null));
+  } else if (mode === 'index') values = [...Array(lengthOf(frame)).keys()];
+  else if (mode === 'cumulativeFunctions' && cumulative) {
+    const from = value(cumulative.field);
+    let total = 0;
+    values = [...Array(lengthOf(frame)).keys()].map((i) => (total += Number(from(i)) || 0) / (cumulative.reducer === 'mean' ? i + 1 : 1));
   } else return frame;
-  const name = alias || (mode === 'binary' ? 'Result' : NAMES[rows?.reducer] ?? 'Total');
+  const name = alias || { binary: 'Result', unary: `${unary?.operator}(${unary?.fieldName ?? ''})`, index: 'Row', cumulativeFunctions: 'Total' }[mode] || (NAMES[rows?.reducer] ?? 'Total');
   const added = { name, type: 'number', labels: {}, values };
   return { ...frame, fields: replaceFields ? [...frame.fields.filter((f) => f.type === 'time'), added] : [...frame.fields, added] };
 }
@@ -180,7 +189,46 @@ const rowsOfSeries = (frames) => [{ name: '', fields: [['Time', 'time'], ['Metri
     return value ? value.values.map((v, i) => ({ Time: time?.values[i] ?? null, Metric: displayName(value, frame), Value: v })[name]) : [];
   }) })) }];
 
+/** Columns read as another type: numbers in texts, times in numbers. */
+function convert(frame, { conversions = [] }) {
+  const to = { number: (v) => (v === '' || v === null || Number.isNaN(Number(v)) ? null : Number(v)), string: (v) => (v === null ? null : String(v)), boolean: (v) => Boolean(v) && v !== 'false',
+    time: (v) => (v === null ? null : typeof v === 'number' ? v : Date.parse(v)) };
+  return { ...frame, fields: frame.fields.map((field) => {
+    const type = conversions.find((one) => called(field, frame).includes(one.targetField))?.destinationType;
+    return to[type] && type !== field.type ? { ...field, type, values: field.values.map(to[type]) } : field;
+  }) };
+}
+
+/** Values of one column as columns, those of another as rows. */
+function matrix(frame, { columnField = 'Time', rowField = 'Time', valueField = 'Value' }) {
+  const [column, row, value] = [columnField, rowField, valueField].map((name) => frame.fields.find((field) => called(field, frame).includes(name)));
+  if (!column || !row || !value) return frame;
+  const [across, down] = [column, row].map((field) => [...new Set(field.values)]);
+  const cells = new Map(value.values.map((v, i) => [JSON.stringify([column.values[i], row.values[i]]), v]));
+  return { ...frame, fields: [{ ...row, name: `${rowField}\\${columnField}`, display: undefined, values: down },
+    ...across.map((name) => ({ ...value, name: String(name), display: undefined, values: down.map((at) => cells.get(JSON.stringify([name, at])) ?? null) }))] };
+}
+
+/** Each row as a column: its first text names it, its first number is its value. */
+function rowsToColumns(frame) {
+  const [name, value] = [frame.fields.find((field) => field.type === 'string'), frame.fields.find((field) => field.type === 'number')];
+  return name && value ? { ...frame, fields: name.values.map((text, i) => ({ ...value, name: String(text), display: undefined, values: [value.values[i]] })) } : frame;
+}
+
+/** One frame for each combination of values of the named columns. */
+function partition(frame, { fields = [] }) {
+  const keys = frame.fields.filter((field) => called(field, frame).some((name) => fields.includes(name)));
+  if (!keys.length) return [frame];
+  const groups = new Map();
+  for (let i = 0; i < lengthOf(frame); i += 1) {
+    const key = JSON.stringify(keys.map((field) => field.values[i]));
+    groups.set(key, [...(groups.get(key) ?? []), i]);
+  }
+  return [...groups].map(([key, order]) => ({ ...pickRows({ ...frame, fields: frame.fields.filter((field) => !keys.includes(field)) }, order), name: JSON.parse(key).join(' ') }));
+}
+
 const STEPS = {
+  convertFieldType: each(convert), groupingToMatrix: each(matrix), rowsToFields: each(rowsToColumns), partitionByValues: (frames, options) => frames.flatMap((frame) => partition(frame, options)),
   filterFieldsByName: each(keepFields), organize: each(organize), merge, joinByField: join, seriesToColumns: join, reduce, sortBy: each(sortBy), groupBy: each(groupBy),
   calculateField: each(calculate), filterByValue: each(filterRows), renameByRegex: each(renamed), labelsToFields, seriesToRows: rowsOfSeries,
   limit: each((frame, { limitField = 10 }) => pickRows(frame, [...Array(Math.min(Number(limitField), lengthOf(frame))).keys()])),

@@ -97,7 +97,7 @@ function Variable({ variable }) {
     return html`<label>${heading}<input value=${value} size=${Math.max(10, Math.min(36, String(value).length + 2))} spellcheck="false" onChange=${(event) => choose([event.target.value])} /></label>`;
   }
   if (!multi) {
-    return html`<label>${heading}<select value=${value} onChange=${(event) => choose([event.target.value])}>${options.map((one) => html`<option value=${one.value} selected=${one.value === value}>${one.text}</option>`)}</select></label>`;
+    return html`<label>${heading}<select value=${value} onChange=${(event) => choose([event.target.value])}>${options.length === 0 && html`<option value="">nothing found</option>`}${options.map((one) => html`<option value=${one.value} selected=${one.value === value}>${one.text}</option>`)}</select></label>`;
   }
   const toggle = (one) => {
     if (one === '$__all') return choose(['$__all']);

@@ -2,7 +2,7 @@
 import { html, useEffect, useRef, useState } from '../vendor/preact.js';
 import { href, set } from '../location.js';
 import { clock, short } from '../format.js';
-import { COLOURS, align, options, stack } from './plot.js';
+import { COLOURS, align, options, shares, stack } from './plot.js';
 import { Scroll } from './scroll.js';
 
 export { COLOURS };
@@ -24,7 +24,7 @@ export function Chart(props) {
     ...one, colour: one.colour ?? COLOURS[i % COLOURS.length], draw: one.draw ?? (bars ? 'bars' : 'line'),
     stack: one.stack ?? (props.stack ? 'all' : undefined), fill: one.fill ?? (bars ? 85 : props.stack ? 35 : 0),
   })).filter((one) => !off.has(one.label));
-  const raw = align(lines);
+  const raw = shares(align(lines), lines);
   const { data, bands } = stack(raw, lines);
   // What the chart's hooks read: a new answer changes it in place, so that a pointer, a tooltip or a stretch that is being drawn stay.
   const now = useRef({});

@@ -20,11 +20,20 @@ export function align(series) {
   return [filled, ...columns];
 }
 
+const stackOf = (one) => one.stack && `${one.stack}${one.negative ? '-' : ''}${one.axis ?? ''}`;
+
+/** Columns of stacks that show shares as shares of their sum. */
+export function shares(data, series) {
+  const totals = new Map();
+  data.slice(1).forEach((column, i) => series[i].percent && totals.set(stackOf(series[i]), column.map((v, at) => (totals.get(stackOf(series[i]))?.[at] ?? 0) + Math.abs(v ?? 0))));
+  return totals.size ? [data[0], ...data.slice(1).map((column, i) => (series[i].percent ? column.map((v, at) => (v === null ? null : v / (totals.get(stackOf(series[i]))[at] || 1))) : column))] : data;
+}
+
 /** Sums within each stack, and the bands that keep each area above the one below. */
 export function stack(data, series) {
   const [sums, above, bands] = [new Map(), new Map(), []];
   const columns = data.slice(1).map((column, i) => {
-    const key = series[i].stack && `${series[i].stack}${series[i].negative ? '-' : ''}${series[i].axis ?? ''}`;
+    const key = stackOf(series[i]);
     if (!key) return column;
     const total = sums.get(key) ?? new Array(data[0].length).fill(0);
     sums.set(key, total);
@@ -53,24 +62,26 @@ const alpha = (colour, percent) => (/^#[0-9a-f]{6}$/i.test(colour) ? colour + Ma
 /** Steps of an axis of bytes, so that its ticks are whole KiB, MiB, GiB. */
 const POWERS = Array.from({ length: 60 }, (_, i) => 2 ** i);
 
-/** The options for uPlot; `ink` is a colour that the canvas knows, `now()` gives what may change in place: { from, to, min, max, limits, marks }. */
+/** The options for uPlot; `ink` is a colour that the canvas knows, `now()` gives what may change in place: { from, to, edges: [of the left axis, of the right], limits, marks }. */
 export function options({ now, lines, bands, unit, height, width, ink, log, hooks, sync }) {
   const axis = { stroke: ink, grid: { stroke: 'rgba(128,128,128,.16)', width: 1 }, ticks: { show: false }, font: '11px system-ui' };
   const y = (right) => {
     const format = lines.find((one) => Boolean(one.axis === 'right') === right)?.unit ?? unit;
     const binary = lines.some((one) => one.binary && Boolean(one.axis === 'right') === right);
-    return { ...axis, ...(binary && { incrs: POWERS }), scale: right ? 'y2' : 'y', side: right ? 1 : 3, grid: right ? { show: false } : axis.grid, values: (u, ticks) => ticks.map((v) => (v === null ? '' : format(v))),
+    const mine = lines.filter((one) => Boolean(one.axis === 'right') === right);
+    const label = mine.find((one) => one.axisLabel)?.axisLabel;
+    return { ...axis, ...(binary && { incrs: POWERS }), ...(label && { label, labelSize: 16, labelFont: '11px system-ui', labelGap: 0 }), ...(mine.length > 0 && mine.every((one) => one.bare) && { show: false }), scale: right ? 'y2' : 'y', side: right ? 1 : 3, grid: right ? { show: false } : axis.grid, values: (u, ticks) => ticks.map((v) => (v === null ? '' : format(v))),
       size: (u, values) => 14 + 6.4 * Math.max(3, ...(values ?? []).map((text) => String(text ?? '').length)) };
   };
   const right = lines.some((one) => one.axis === 'right');
-  const scale = () => ({ distr: log ? 3 : 1, range: log ? undefined : (u, low, high) => extent(low, high, now().min, now().max) });
+  const scale = (side) => ({ distr: log ? 3 : 1, range: log ? undefined : (u, low, high) => extent(low, high, now().edges?.[side]) });
   const bars = (one) => one.draw === 'bars';
   return {
     width, height,
     legend: { show: false },
     cursor: { drag: { x: true, y: false, setScale: false }, focus: { prox: 24 }, points: { size: 6 }, ...(sync && { sync: { key: sync, setSeries: false } }) },
     focus: { alpha: 1 },
-    scales: { x: { time: true, range: (u, first, last) => (now().from && now().to ? [now().from / 1000, now().to / 1000] : [first, last]) }, y: scale(), ...(right && { y2: scale() }) },
+    scales: { x: { time: true, range: (u, first, last) => (now().from && now().to ? [now().from / 1000, now().to / 1000] : [first, last]) }, y: scale(0), ...(right && { y2: scale(1) }) },
     axes: [{ ...axis, space: 70, size: 26, values: (u, ticks, i, space, by) => ticks.map((t) => tick(t, by)) }, y(false), ...(right ? [y(true)] : [])],
     bands,
     series: [{}, ...lines.map((one, i) => ({
@@ -84,19 +95,29 @@ export function options({ now, lines, bands, unit, height, width, ink, log, hook
   };
 }
 
-/** The ends of the y axis: what is asked for, zero, and some air. */
-function extent(low, high, min, max) {
-  const bottom = min ?? Math.min(0, low ?? 0);
-  const top = max ?? ((high ?? 0) <= 0 && (low ?? 0) < 0 ? 0 : (high || 1) + Math.abs((high || 1) - bottom) * 0.08);
-  return [low !== null && low < 0 && min === undefined ? low * 1.08 : bottom, top > bottom ? top : bottom + 1];
+/** The ends of a y axis: what is asked for, zero, what it should reach at least, and some air. */
+function extent(low, high, { min, max, softMin = Infinity, softMax = -Infinity } = {}) {
+  const bottom = min ?? Math.min(0, low ?? 0, softMin);
+  const most = Math.max(high ?? -Infinity, softMax);
+  const top = max ?? ((high ?? 0) <= 0 && (low ?? 0) < 0 && softMax === -Infinity ? 0 : (Number.isFinite(most) && most) || 1);
+  const air = max === undefined && top > 0 && top !== softMax ? Math.abs(top - bottom) * 0.08 : 0;
+  return [low !== null && low < 0 && min === undefined && bottom === low ? low * 1.08 : bottom, top + air > bottom ? top + air : bottom + 1];
 }
 
 function drawLimits(u, limits) {
   const { left, top, width, height } = u.bbox;
-  for (const { value, colour } of limits) {
-    const at = u.valToPos(value, 'y', true);
-    if (at < top || at > top + height) continue;
-    line(u, colour, [6, 4], [left, at], [left + width, at]);
+  const inside = (y) => Math.min(top + height, Math.max(top, y));
+  for (const { value, colour, line: drawn = true, area } of limits) {
+    if (area !== undefined) {
+      const [low, high] = [value, area].map((v) => inside(Number.isFinite(v) ? u.valToPos(v, 'y', true) : v > 0 ? top : top + height));
+      u.ctx.save();
+      u.ctx.globalAlpha = 0.1;
+      u.ctx.fillStyle = colour;
+      u.ctx.fillRect(left, high, width, low - high);
+      u.ctx.restore();
+    }
+    const at = drawn && u.valToPos(value, 'y', true);
+    if (drawn && at >= top && at <= top + height) line(u, colour, [6, 4], [left, at], [left + width, at]);
   }
 }
 
@@ -109,14 +130,15 @@ function drawMarks(u, marks, ink) {
     if (x < left || x > left + width) continue;
     line(u, mark.colour ?? DEPLOY, [4, 4], [x, top], [x, top + height]);
     const wide = u.ctx.measureText(mark.text).width + 8;
-    if (x < free) continue;
+    const back = x + wide > left + width;
+    if ((back ? x - wide : x) < free) continue;
     u.ctx.save();
     u.ctx.fillStyle = ink;
-    u.ctx.textAlign = x + wide > left + width ? 'right' : 'left';
+    u.ctx.textAlign = back ? 'right' : 'left';
     u.ctx.textBaseline = 'top';
     u.ctx.fillText(mark.text, x + (u.ctx.textAlign === 'left' ? 4 : -4), top + 2);
     u.ctx.restore();
-    free = x + wide;
+    free = back ? x : x + wide;
   }
 }
 

@@ -1,6 +1,7 @@
 // Rows and columns; a click on a heading sorts.
 import { html, useState } from '../../vendor/preact.js';
 import { Scroll } from '../../parts/scroll.js';
+import { NAMES, calc } from '../calcs.js';
 import { colour, links, shown, tone } from '../field.js';
 import { displayName, lengthOf, rowAt } from '../frames.js';
 import { Linked } from './menu.js';
@@ -23,9 +24,17 @@ export function Table({ panel, frames, scope }) {
       const way = sort?.name === name ? (sort.desc ? 'descending' : 'ascending') : 'none';
       return html`<th scope="col" class=${field.type === 'number' ? 'n' : ''} aria-sort=${way}><button class="quiet head" onClick=${() => turn(name)}>${name}${{ ascending: ' ↑', descending: ' ↓', none: '' }[way]}</button></th>`;
     })}</tr></thead>
-    <tbody>${order.slice(0, MOST).map((i) => html`<tr>${fields.map((field, at) => html`<${Cell} field=${field} frame=${frame} i=${i} scope=${scope} linked=${!at || field.config.links !== panel.fieldConfig?.defaults?.links} />`)}</tr>`)}</tbody></table><//>
+    <tbody>${order.slice(0, MOST).map((i) => html`<tr>${fields.map((field, at) => html`<${Cell} field=${field} frame=${frame} i=${i} scope=${scope} linked=${!at || field.config.links !== panel.fieldConfig?.defaults?.links} />`)}</tr>`)}</tbody>
+    ${panel.options.footer?.show && html`<${Footer} fields=${fields} frame=${frame} footer=${panel.options.footer} />`}</table><//>
     ${order.length > MOST && html`<p class="note">${MOST} of ${order.length} rows</p>`}
     ${frames.length > 1 && html`<label class="note">Showing <select value=${chosen} onChange=${(e) => setChosen(Number(e.target.value))}>${frames.slice(0, 50).map((one, i) => html`<option value=${i}>${one.name || one.refId || i + 1}</option>`)}</select></label>`}`;
+}
+
+/** One row of sums, means, or whatever else is asked for, of the numeric columns. */
+function Footer({ fields, frame, footer }) {
+  const name = footer.countRows ? 'count' : footer.reducer?.[0] ?? 'sum';
+  const wanted = (field) => field.type === 'number' && (!footer.fields?.length || footer.fields.includes(displayName(field, frame)));
+  return html`<tfoot><tr>${fields.map((field, i) => (wanted(field) ? html`<td class="n">${name === 'count' ? field.values.length : shown(field.config, calc(name, field.values)).text}</td>` : html`<td>${i ? '' : NAMES[name] ?? name}</td>`))}</tr></tfoot>`;
 }
 
 /** The panel's own links belong to the whole row: they are on its first cell. */

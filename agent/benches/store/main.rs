@@ -1,10 +1,13 @@
 //! Speed of the embedded store: ingest of logs, searches, counts and histograms, memory and disk.
 //!
 //! `cargo bench -p sightline-agent --bench store`. `STORE_BENCH_RECORDS` sets the number of records (default 1,000,000),
-//! `STORE_BENCH_NAMED=1` lets each come with its sender's id.
+//! `STORE_BENCH_NAMED=1` lets each come with its sender's id. `STORE_BENCH_DAYS=31` lets that many simulated days pass instead,
+//! of `STORE_BENCH_RECORDS` each, with a commit every `STORE_BENCH_STEP` seconds of a day (default 30).
 //! CPU seconds include parsing, indexing, merging and committing, on all threads; they are what a busy machine does not
 //! distort, as it does wall time.
 #![allow(clippy::print_stdout)] // a bench speaks to a terminal
+
+mod days;
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -27,7 +30,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let batch: u64 = number("STORE_BENCH_BATCH").unwrap_or(BATCH).max(1);
     let dir = std::env::temp_dir().join(format!("sightline-store-bench-{}", std::process::id()));
     let settings = Settings { min_free: sightline_agent::units::Bytes(0), ..Settings::default() };
-    let result = run(&dir, &settings, (records, batch));
+    let result = match number("STORE_BENCH_DAYS") {
+        Some(days) => {
+            let step = number("STORE_BENCH_STEP").unwrap_or(30).max(1);
+            days::run(&dir, &settings, (days as i64, records.max(1), step as i64 * 1000))
+        }
+        None => run(&dir, &settings, (records, batch)),
+    };
     std::fs::remove_dir_all(&dir)?;
     result
 }
