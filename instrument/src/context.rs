@@ -1,14 +1,15 @@
 //! What is known of a request while it is served: enough to write its record, its span and a panic report.
 
 use crate::clock::Moment;
-use crate::http::heads::Heads;
+use crate::http::compact::Texts;
 use crate::http::redact;
 use crate::ids::RequestId;
 use crate::json;
-use crate::metrics::operation::OperationCells;
+use crate::metrics::registry::Route;
 use crate::propagation::Parent;
 use crate::wire::field;
-use http::{HeaderMap, HeaderValue, Method, Uri};
+use http::uri::Scheme;
+use http::{HeaderValue, Method, Version};
 use parking_lot::Mutex;
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -19,22 +20,14 @@ use std::sync::{Arc, OnceLock};
 pub(crate) struct Request {
     pub(crate) id: RequestId,
     pub(crate) method: Method,
-    pub(crate) uri: Uri,
-    /// Of HTTP, as OpenTelemetry writes it.
-    pub(crate) version: Option<&'static str>,
-    /// With secrets blanked.
-    pub(crate) query: Option<String>,
-    pub(crate) host: Option<HeaderValue>,
-    pub(crate) user_agent: Option<HeaderValue>,
+    pub(crate) scheme: Option<Scheme>,
+    /// Of HTTP.
+    pub(crate) version: Version,
+    pub(crate) texts: Texts,
     pub(crate) source: Option<IpAddr>,
     /// Bytes of the body as announced.
     pub(crate) size: Option<u64>,
-    /// Whether the path can stand in a JSON string as it is.
-    plain_path: bool,
-    /// The request as compact JSON, already escaped for the inside of a JSON string.
-    pub(crate) compact: Vec<u8>,
-    pub(crate) handler: Arc<OperationCells>,
-    pub(crate) route: Option<Arc<str>>,
+    pub(crate) route: Arc<Route>,
     pub(crate) parent: Option<Parent>,
     pub(crate) baggage: Option<HeaderValue>,
     pub(crate) start: Moment,
@@ -42,79 +35,24 @@ pub(crate) struct Request {
     /// The hook has reported a panic of this request.
     pub(crate) reported: AtomicBool,
     /// Members to add to the record.
-    notes: Mutex<Vec<u8>>,
+    pub(crate) notes: Mutex<Vec<u8>>,
+}
+
+/// A version of HTTP as OpenTelemetry writes it.
+pub(crate) fn version(version: Version) -> Option<&'static str> {
+    match version {
+        Version::HTTP_10 => Some("1.0"),
+        Version::HTTP_11 => Some("1.1"),
+        Version::HTTP_2 => Some("2"),
+        Version::HTTP_3 => Some("3"),
+        _ => None,
+    }
 }
 
 /// What `annotate` may add to one record.
 const NOTES: usize = 8 << 10;
 
-/// A request's facts as they come in.
-pub(crate) struct Arrival<'a> {
-    pub(crate) method: &'a Method,
-    pub(crate) uri: &'a Uri,
-    pub(crate) version: http::Version,
-    pub(crate) headers: &'a HeaderMap,
-    pub(crate) heads: Heads<'a>,
-    pub(crate) source: Option<IpAddr>,
-    pub(crate) with_headers: bool,
-}
-
-/// A version of HTTP as OpenTelemetry writes it.
-pub(crate) fn version(version: http::Version) -> Option<&'static str> {
-    match version {
-        http::Version::HTTP_10 => Some("1.0"),
-        http::Version::HTTP_11 => Some("1.1"),
-        http::Version::HTTP_2 => Some("2"),
-        http::Version::HTTP_3 => Some("3"),
-        _ => None,
-    }
-}
-
 impl Request {
-    pub(crate) fn new(
-        arrival: Arrival<'_>,
-        id: RequestId,
-        handler: Arc<OperationCells>,
-        route: Option<Arc<str>>,
-        parent: Option<Parent>,
-        start: Moment,
-    ) -> Self {
-        let Arrival { method, uri, version, headers, heads, source, with_headers } = arrival;
-        let query = uri.query().map(redact::query);
-        let plain_path = json::plain(uri.path());
-        let shown = redact::Shown {
-            method,
-            uri,
-            plain_path,
-            host: heads.host,
-            query: query.as_deref(),
-            headers: with_headers.then_some(headers),
-        };
-        let mut compact = Vec::with_capacity(shown.size());
-        shown.write(&mut compact);
-        Request {
-            id,
-            method: method.clone(),
-            uri: uri.clone(),
-            version: self::version(version),
-            query,
-            host: heads.host.cloned(),
-            user_agent: heads.user_agent.cloned(),
-            source,
-            size: heads.content_length.and_then(|v| v.to_str().ok()?.parse().ok()),
-            plain_path,
-            compact,
-            handler,
-            route,
-            parent,
-            baggage: heads.baggage.cloned(),
-            start,
-            user: OnceLock::new(),
-            reported: AtomicBool::new(false),
-            notes: Mutex::default(),
-        }
-    }
-
     pub(crate) fn note(&self, name: &str, value: &dyn Display) {
         use std::fmt::Write;
         let mut notes = self.notes.lock();
@@ -142,20 +80,10 @@ impl Request {
     pub(crate) fn write_short(&self, out: &mut Vec<u8>) {
         // None of these needs escaping: they are a name's part, a token, and an id that was let in or made here.
         let id = self.id.as_bytes();
-        json::fast!(out, field::HANDLER, plain self.handler.segment.as_bytes());
+        json::fast!(out, field::HANDLER, plain self.route.cells.segment.as_bytes());
         json::fast!(out, field::METHOD, plain self.method.as_str().as_bytes());
         json::fast!(out, field::REQUEST_ID, plain id);
         json::fast!(out, field::HTTP_REQUEST_ID, plain id);
-    }
-
-    /// Up to `max` bytes of the path, as the inside of a JSON string.
-    pub(crate) fn write_path(&self, out: &mut Vec<u8>, max: usize) {
-        let path = json::cut(self.uri.path(), max);
-        if self.plain_path {
-            out.extend_from_slice(path.as_bytes());
-        } else {
-            json::escape(out, path);
-        }
     }
 
     /// The members that tell where it went and where it came from.
@@ -163,10 +91,13 @@ impl Request {
         json::fast!(out, field::HTTP_METHOD, plain self.method.as_str().as_bytes());
         json::fast!(out, field::URL_PATH);
         out.push(b'"');
-        self.write_path(out, 2_048);
+        self.texts.path().write(out, usize::MAX);
         out.push(b'"');
-        if let Some(query) = &self.query {
-            json::member(out, field::URL_QUERY, query);
+        if let Some(query) = self.texts.query() {
+            json::fast!(out, field::URL_QUERY);
+            out.push(b'"');
+            query.write(out, usize::MAX);
+            out.push(b'"');
         }
         if let Some(source) = self.source {
             self::source(out, source);

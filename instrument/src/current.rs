@@ -74,15 +74,63 @@ pub(crate) fn with_instrument<R>(f: impl FnOnce(&Instrument) -> R) -> Option<R> 
     })
 }
 
+/// Works for what is in `slot` until the guard is dropped. The scope is lent, not copied, so that nothing is counted: meanwhile the
+/// slot holds what was before.
+pub(crate) fn lend(slot: &mut Option<Arc<Scope>>) -> Lent<'_> {
+    let lent = swap(slot);
+    Lent { slot, lent, spans: SPANS.try_with(|s| s.replace(0)).unwrap_or_default() }
+}
+
+/// Puts the scope back into its slot.
+pub(crate) struct Lent<'a> {
+    slot: &'a mut Option<Arc<Scope>>,
+    lent: bool,
+    spans: u32,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        if self.lent {
+            swap(self.slot);
+        }
+        let _ = SPANS.try_with(|s| s.set(self.spans));
+    }
+}
+
 /// Restores what was before.
 pub(crate) struct Entered {
-    before: Option<Arc<Scope>>,
+    slot: Option<Arc<Scope>>,
+    entered: bool,
     spans: u32,
 }
 
 /// Works for `scope` until the guard is dropped.
 pub(crate) fn enter(scope: Option<Arc<Scope>>) -> Entered {
-    Entered { before: exchange(scope), spans: SPANS.try_with(|s| s.replace(0)).unwrap_or_default() }
+    let mut slot = scope;
+    let entered = swap(&mut slot);
+    Entered { slot, entered, spans: SPANS.try_with(|s| s.replace(0)).unwrap_or_default() }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        if self.entered {
+            swap(&mut self.slot);
+        }
+        let _ = SPANS.try_with(|s| s.set(self.spans));
+    }
+}
+
+/// Exchanges this thread's scope with `slot`. False, and nothing done, when the thread is ending or its scope is being looked at.
+fn swap(slot: &mut Option<Arc<Scope>>) -> bool {
+    CURRENT
+        .try_with(|c| match c.try_borrow_mut() {
+            Ok(mut current) => {
+                std::mem::swap(&mut *current, slot);
+                true
+            }
+            Err(_) => false,
+        })
+        .unwrap_or(false)
 }
 
 /// A span of `tracing` was entered, or left.
@@ -95,20 +143,6 @@ pub(crate) fn span_entered(now: bool) {
 #[cfg(feature = "otlp")]
 pub(crate) fn in_span() -> bool {
     SPANS.try_with(Cell::get).is_ok_and(|n| n > 0)
-}
-
-fn exchange(scope: Option<Arc<Scope>>) -> Option<Arc<Scope>> {
-    CURRENT
-        .try_with(|c| c.try_borrow_mut().ok().and_then(|mut c| std::mem::replace(&mut *c, scope)))
-        .ok()
-        .flatten()
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        exchange(self.before.take());
-        let _ = SPANS.try_with(|s| s.set(self.spans));
-    }
 }
 
 pin_project! {
@@ -131,7 +165,7 @@ impl<F: Future> Future for Scoped<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let _entered = enter(this.scope.clone());
+        let _lent = lend(this.scope);
         this.future.poll(cx)
     }
 }

@@ -168,7 +168,7 @@ fn write(instrument: &Instrument, event: &Event<'_>) {
             record::correlate(out, scope, ids);
             let request = scope.and_then(|s| s.request.as_deref());
             if let Some(request) = request {
-                json::member(out, field::URL_PATH, json::cut(request.uri.path(), 2_048));
+                json::member(out, field::URL_PATH, request.texts.path().as_str());
             }
             let known = request.and_then(|r| r.user.get()).map_or("", String::as_str);
             let who = if event.who.is_empty() { known } else { event.who };

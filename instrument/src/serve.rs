@@ -1,16 +1,17 @@
 //! The whole integration in one line: `serve` owns the service's life from the environment to the last flush.
 
+use crate::http::body::InstrumentBody;
+use crate::http::connections;
 use crate::http::layer::{InstrumentFuture, InstrumentLayer, Instrumented};
 use crate::instrument::{Builder, Instrument};
+use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::future::RouteFuture;
-use axum::{Router, ServiceExt};
 use pin_project_lite::pin_project;
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::net::TcpListener;
@@ -85,10 +86,9 @@ impl Instrument {
         if let Ok(address) = listener.local_addr() {
             self.note("info", &format!("serving at {address}"));
         }
-        let app = self.around(router).into_make_service_with_connect_info::<SocketAddr>();
         let (draining, drained) = tokio::sync::oneshot::channel();
         let health = self.health().clone();
-        let server = axum::serve(listener, app).with_graceful_shutdown(async move {
+        let server = connections::serve(listener, self.around(router), async move {
             ended.await;
             health.drain();
             let _ = draining.send(());
@@ -102,18 +102,17 @@ impl Instrument {
                 std::future::pending::<()>().await;
             }
         };
-        let served = tokio::select! {
-            served = server => served,
+        tokio::select! {
+            () = server => {}
             () = too_late => {
                 self.note("warn", "requests were still under way at the deadline; they are given up");
-                Ok(())
             }
-        };
+        }
         self.note("info", "the service ends");
         // Sending waits; it must not hold up a runtime that has but one thread for everything else.
         let (instrument, deadline) = (self.clone(), self.settings().shutdown);
         let _ = tokio::task::spawn_blocking(move || instrument.shutdown(deadline)).await;
-        served
+        Ok(())
     }
 }
 
@@ -136,7 +135,7 @@ enum Around {
 }
 
 impl Service<Request> for Around {
-    type Response = Response;
+    type Response = Response<InstrumentBody<Body>>;
     type Error = Infallible;
     type Future = AroundFuture;
 
@@ -162,12 +161,14 @@ pin_project! {
 }
 
 impl Future for AroundFuture {
-    type Output = Result<Response, Infallible>;
+    type Output = Result<Response<InstrumentBody<Body>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            AroundProjection::Outside { future } => future.poll(cx).map_ok(|r| r.map(Body::new)),
-            AroundProjection::Within { future } => future.poll(cx),
+            AroundProjection::Outside { future } => future.poll(cx),
+            AroundProjection::Within { future } => {
+                future.poll(cx).map_ok(|r| r.map(InstrumentBody::unwatched))
+            }
         }
     }
 }

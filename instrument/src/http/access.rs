@@ -2,11 +2,13 @@
 
 use crate::context::Request;
 use crate::current::Scope;
-use crate::ids::SpanIds;
+use crate::ids::{RequestId, SpanIds};
+use crate::instrument::Instrument;
 use crate::json;
 use crate::logs::record;
 use crate::traces::span::{Attributes, Finished, Role};
 use crate::wire::{field, kind};
+use http::{HeaderMap, HeaderName};
 use std::sync::Arc;
 
 /// How a request ended.
@@ -25,9 +27,8 @@ pub(crate) enum End {
 /// A request being answered. Whatever becomes of it, dropping this finishes it.
 #[derive(Debug)]
 pub(crate) struct Active {
-    pub(crate) scope: Arc<Scope>,
-    pub(crate) request: Arc<Request>,
-    pub(crate) ids: SpanIds,
+    /// What it is, for as long as it is not finished.
+    pub(crate) scope: Option<Arc<Scope>>,
     /// 0 until the head is known.
     pub(crate) status: u16,
     /// Bytes of the answer's body so far.
@@ -36,7 +37,6 @@ pub(crate) struct Active {
     pub(crate) grpc: Option<u16>,
     /// Nothing more is to come than what was sent.
     pub(crate) nothing_left: bool,
-    done: bool,
 }
 
 /// What nginx calls a request whose client closed it; no status was sent.
@@ -45,36 +45,39 @@ const CLIENT_CLOSED: u16 = 499;
 /// The codes of gRPC that are a server's own fault, as 5xx are: unknown, deadline exceeded, internal, unavailable, data loss.
 const GRPC_FAULTS: [u16; 5] = [2, 4, 13, 14, 15];
 const GRPC_UNIMPLEMENTED: u16 = 12;
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 impl Active {
+    pub(crate) fn new(scope: Arc<Scope>) -> Self {
+        Active { scope: Some(scope), status: 0, sent: 0, grpc: None, nothing_left: false }
+    }
+
     /// Notes what a gRPC service says in its head or its trailers.
-    pub(crate) fn note_grpc(&mut self, fields: &http::HeaderMap) {
-        if let Some(status) = fields.get("grpc-status") {
+    pub(crate) fn note_grpc(&mut self, fields: &HeaderMap) {
+        // Of a handful, each is compared faster than one is looked up.
+        if let Some((_, status)) = fields.iter().find(|(name, _)| **name == GRPC_STATUS) {
             // What is no number is as bad as unknown.
             self.grpc = Some(status.to_str().ok().and_then(|s| s.parse().ok()).unwrap_or(2));
         }
     }
 
-    pub(crate) fn new(scope: Arc<Scope>, request: Arc<Request>, ids: SpanIds) -> Self {
-        request.handler.called.increment(1);
-        scope.instrument.0.health.load.begin();
-        Active { scope, request, ids, status: 0, sent: 0, grpc: None, nothing_left: false, done: false }
+    pub(crate) fn id(&self) -> Option<&RequestId> {
+        Some(&self.scope.as_ref()?.request.as_ref()?.id)
     }
 
+    /// Counts, records and sends how it went; a second time nothing.
     pub(crate) fn finish(&mut self, end: End) {
-        if std::mem::replace(&mut self.done, true) {
-            return;
-        }
-        if self.status == 0 {
-            self.status = match end {
-                End::HungUp => CLIENT_CLOSED,
-                _ => 500,
-            };
-        }
-        let instrument = &self.scope.instrument;
-        let took = instrument.0.clock.mono_ns().saturating_sub(self.request.start.mono_ns);
-        let handler = &self.request.handler;
-        let good = end == End::Complete && self.status < 400 && self.grpc.unwrap_or(0) == 0;
+        let Some(scope) = self.scope.take() else { return };
+        let (Some(request), Some(ids)) = (&scope.request, scope.ids) else { return };
+        let instrument = &scope.instrument;
+        let status = match (self.status, end) {
+            (0, End::HungUp) => CLIENT_CLOSED,
+            (0, _) => 500,
+            (status, _) => status,
+        };
+        let took = instrument.0.clock.mono_ns().saturating_sub(request.start.mono_ns);
+        let handler = &request.route.cells;
+        let good = end == End::Complete && status < 400 && self.grpc.unwrap_or(0) == 0;
         match end {
             End::Panicked => handler.panic.increment(1),
             _ if good => handler.success.increment(1),
@@ -83,25 +86,51 @@ impl Active {
         if let Some(timing) = &handler.timing.0 {
             timing.record_ns(took);
         }
-        let server_error = self.status >= 500
+        let server_error = status >= 500
             || matches!(end, End::Panicked | End::Broken)
             || self.grpc.is_some_and(|code| GRPC_FAULTS.contains(&code));
         instrument.0.health.load.end(took, server_error);
+        let ended =
+            Ended { request, ids, end, status, took, grpc: self.grpc, sent: self.sent, good, server_error };
         if instrument.settings().access_log {
-            self.record(end, took, good, server_error);
+            ended.record(instrument);
         }
-        if self.ids.sampled && instrument.0.spans.open {
-            self.span(end, took, server_error);
+        if ids.sampled && instrument.0.spans.open {
+            ended.span(instrument);
         }
     }
+}
 
-    fn span(&self, end: End, took: u64, server_error: bool) {
-        let error = match end {
+impl Drop for Active {
+    fn drop(&mut self) {
+        let end = if self.status != 0 && self.nothing_left { End::Complete } else { End::HungUp };
+        self.finish(end);
+    }
+}
+
+/// A request that was answered, or not.
+struct Ended<'a> {
+    request: &'a Request,
+    ids: SpanIds,
+    end: End,
+    status: u16,
+    grpc: Option<u16>,
+    /// Nanoseconds.
+    took: u64,
+    /// Bytes of the answer's body.
+    sent: u64,
+    good: bool,
+    server_error: bool,
+}
+
+impl Ended<'_> {
+    fn span(&self, instrument: &Instrument) {
+        let error = match self.end {
             End::Panicked => Some("panic"),
             End::Broken => Some("the answer broke off"),
             End::HungUp => Some("the client went away"),
             // Nobody hears of a method that is not there, but the client that made it up; its trace shows it.
-            End::Complete if server_error || self.grpc == Some(GRPC_UNIMPLEMENTED) => Some(""),
+            End::Complete if self.server_error || self.grpc == Some(GRPC_UNIMPLEMENTED) => Some(""),
             End::Complete => None,
         };
         let parent = self.request.parent.as_ref();
@@ -111,10 +140,10 @@ impl Active {
             parent_remote: parent.is_some(),
             role: Role::Server,
             start_ns: self.request.start.unix_ns,
-            duration_ns: took,
+            duration_ns: self.took,
             error,
-            operation: &self.request.handler,
-            request: Some(&self.request),
+            operation: &self.request.route.cells,
+            request: Some(self.request),
             method: None,
             // No status was sent to a client that had gone.
             status: if self.status == CLIENT_CLOSED { 0 } else { self.status },
@@ -122,39 +151,45 @@ impl Active {
             response_bytes: self.sent,
             attributes: &Attributes::NONE,
         }
-        .send(&self.scope.instrument);
+        .send(instrument);
     }
 
-    fn record(&self, end: End, took: u64, good: bool, server_error: bool) {
-        let instrument = &self.scope.instrument;
-        let settings = instrument.settings();
-        let request = &*self.request;
-        let slow = u128::from(took) >= settings.slow_request.as_nanos();
+    fn record(&self, instrument: &Instrument) {
+        let request = self.request;
+        let slow = u128::from(self.took) >= instrument.settings().slow_request.as_nanos();
         let level = match () {
-            () if server_error => "error",
+            () if self.server_error => "error",
             () if slow => "warn",
             () => "info",
         };
+        let mut digits = itoa::Buffer::new();
+        let status = digits.format(self.status).as_bytes();
         record::with_buffer(|out| {
-            let at = request.start.unix_ns + took;
+            let at = request.start.unix_ns + self.took;
             record::begin(out, at, level, kind::APP, &instrument.0.identity);
-            self.message(out, took, slow);
+            self.message(out, status, slow);
             request.write_short(out);
-            json::fast!(out, field::STATUS, int self.status);
-            json::fast!(out, field::HTTP_STATUS, int self.status);
+            json::fast!(out, field::STATUS);
+            out.extend_from_slice(status);
+            json::fast!(out, field::HTTP_STATUS);
+            out.extend_from_slice(status);
             record::trace(out, self.ids);
             request.write_http(out);
+            let outcome: &[u8] = if self.good { b"success" } else { b"failure" };
             json::fast!(out, field::EVENT_CATEGORY, plain b"web");
-            json::fast!(out, field::EVENT_OUTCOME, plain if good { b"success" } else { b"failure" });
-            json::fast!(out, field::EVENT_DURATION, int took);
+            json::fast!(out, field::EVENT_OUTCOME, plain outcome);
+            json::fast!(out, field::EVENT_DURATION, int self.took);
             if let Some(size) = request.size {
                 json::fast!(out, "http.request.body.bytes", int size);
             }
             json::fast!(out, "http.response.body.bytes", int self.sent);
-            if let Some(agent) = request.user_agent.as_ref().and_then(|a| a.to_str().ok()) {
-                json::fast!(out, "user_agent.original", text json::cut(agent, 256));
+            if let Some(agent) = request.texts.agent() {
+                json::fast!(out, "user_agent.original");
+                out.push(b'"');
+                agent.write(out, 256);
+                out.push(b'"');
             }
-            match end {
+            match self.end {
                 End::HungUp => json::member(out, "labels.ended", "client went away"),
                 End::Panicked => json::member(out, "labels.ended", "panic"),
                 End::Broken => json::member(out, "labels.ended", "broke off"),
@@ -170,21 +205,21 @@ impl Active {
     }
 
     /// `POST /helloworld 200 0.75ms {"Method":"POST",…}`
-    fn message(&self, out: &mut Vec<u8>, took: u64, slow: bool) {
-        let request = &*self.request;
+    fn message(&self, out: &mut Vec<u8>, status: &[u8], slow: bool) {
+        let request = self.request;
         out.extend_from_slice(b",\"message\":\"");
         if slow {
             out.extend_from_slice(b"slow: ");
         }
         out.extend_from_slice(request.method.as_str().as_bytes());
         out.push(b' ');
-        request.write_path(out, 256);
+        request.texts.path().write(out, 256);
         out.push(b' ');
-        json::int(out, self.status);
+        out.extend_from_slice(status);
         out.push(b' ');
-        millis(out, took);
+        millis(out, self.took);
         out.extend_from_slice(b"ms ");
-        out.extend_from_slice(&request.compact);
+        out.extend_from_slice(request.texts.compact());
         out.push(b'"');
     }
 }
@@ -198,13 +233,6 @@ fn millis(out: &mut Vec<u8>, ns: u64) {
     if let Some(last) = digits.iter().rposition(|d| *d != b'0') {
         out.push(b'.');
         out.extend_from_slice(&digits[..=last]);
-    }
-}
-
-impl Drop for Active {
-    fn drop(&mut self) {
-        let end = if self.status != 0 && self.nothing_left { End::Complete } else { End::HungUp };
-        self.finish(end);
     }
 }
 

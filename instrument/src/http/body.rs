@@ -61,6 +61,11 @@ impl<B: http_body::Body> InstrumentBody<B> {
 }
 
 impl<B> InstrumentBody<B> {
+    /// One that somebody else watches.
+    pub(crate) fn unwatched(body: B) -> Self {
+        InstrumentBody { inner: Kind::Theirs { body }, active: None }
+    }
+
     pub(crate) fn of(bytes: Bytes) -> Self {
         InstrumentBody { inner: Kind::Ours { bytes: Some(bytes).filter(|b| !b.is_empty()) }, active: None }
     }
@@ -86,13 +91,13 @@ impl<B: http_body::Body<Data = Bytes>> http_body::Body for InstrumentBody<B> {
             KindProjection::Theirs { body } => body,
         };
         let Some(active) = this.active.as_mut() else { return body.poll_frame(cx) };
-        let entered = current::enter(Some(active.scope.clone()));
+        let lent = current::lend(&mut active.scope);
         // What the closure touches is not used after a panic: the body is dropped with the connection.
         let polled = catch_unwind(AssertUnwindSafe(|| body.as_mut().poll_frame(cx)));
-        drop(entered);
+        drop(lent);
         let ended = match &polled {
             Err(payload) => {
-                panics::note_caught(&active.scope.instrument, &active.request, active.ids, &**payload);
+                panics::note_caught(active.scope.as_deref(), &**payload);
                 Some(End::Panicked)
             }
             Ok(Poll::Pending) => None,

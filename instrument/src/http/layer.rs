@@ -2,9 +2,9 @@
 
 use super::access::{Active, End};
 use super::body::InstrumentBody;
-use super::heads::Heads;
+use super::compact::Texts;
 use super::source;
-use crate::context::{Arrival, Request as Facts};
+use crate::context::Request as Facts;
 use crate::current::{self, Scope};
 use crate::health::body::Probe;
 use crate::ids::{RequestId, SpanIds};
@@ -15,12 +15,14 @@ use crate::{panics, propagation, wire};
 use axum::extract::{ConnectInfo, MatchedPath};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -53,8 +55,8 @@ pub struct InstrumentLayer(Arc<Shared>);
 #[derive(Debug, Clone)]
 struct Shared {
     instrument: Instrument,
-    paths: FastMap<String, Route>,
-    patterns: Arc<matchit::Router<Route>>,
+    paths: FastMap<String, Arc<Route>>,
+    patterns: Arc<matchit::Router<Arc<Route>>>,
 }
 
 impl InstrumentLayer {
@@ -150,75 +152,71 @@ where
         {
             return InstrumentFuture::Metrics { text: Some(pull.render().into()) };
         }
-        let (active, id) = self.layer.begin(&mut request);
+        let mut active = self.layer.begin(&mut request);
         // A service may do its work, and panic, in `call` already.
-        let entered = current::enter(Some(active.scope.clone()));
+        let lent = current::lend(&mut active.scope);
         let future = catch_unwind(AssertUnwindSafe(|| self.inner.call(request)));
-        drop(entered);
+        drop(lent);
         match future {
-            Ok(future) => InstrumentFuture::Theirs { future, active: Some(active), id },
-            Err(payload) => {
-                let mut active = active;
-                panicked(&mut active, &*payload);
-                InstrumentFuture::Fell { id: Some(id) }
-            }
+            Ok(future) => InstrumentFuture::Theirs { future, active: Some(active) },
+            Err(payload) => InstrumentFuture::Fell { id: panicked(&mut active, &*payload) },
         }
     }
 }
 
 impl InstrumentLayer {
-    fn begin<B>(&self, request: &mut Request<B>) -> (Active, HeaderValue) {
+    fn begin<B>(&self, request: &mut Request<B>) -> Active {
         let Shared { instrument, paths, patterns } = &*self.0;
         let settings = instrument.settings();
-        let headers = request.headers();
-        let heads = Heads::of(headers);
-        let given = heads.request_id.and_then(|v| Some((RequestId::accept(v.as_bytes())?, v.clone())));
-        let (request_id, id_header) = given.unwrap_or_else(|| {
-            let id = instrument.0.id_source.request_id();
-            let header =
-                HeaderValue::from_bytes(id.as_bytes()).unwrap_or(HeaderValue::from_static("invalid"));
-            (id, header)
-        });
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+        let (texts, heads) = Texts::of(method, uri, headers, settings.log_headers);
+        let given = heads.request_id.and_then(|v| RequestId::accept(v.as_bytes()));
+        let id = given.unwrap_or_else(|| instrument.0.id_source.request_id());
         let parent = propagation::extract(&heads);
         let trace_id = parent.as_ref().map_or_else(|| instrument.0.id_source.trace_id(), |p| p.trace_id);
         let sampled = settings.sampler.decide(parent.as_ref().and_then(|p| p.sampled), trace_id);
         let ids = SpanIds { trace_id, span_id: instrument.0.id_source.span_id(), sampled };
-        let route = match request.extensions().get::<MatchedPath>() {
-            Some(matched) => Some(instrument.0.metrics.route(matched.as_str())),
+        let extensions = request.extensions();
+        let route = match extensions.get::<MatchedPath>() {
+            Some(matched) => instrument.0.metrics.route(matched.as_str()),
             None => {
-                let path = request.uri().path();
-                paths.get(path).or_else(|| patterns.at(path).ok().map(|m| m.value)).cloned()
+                let known = paths.get(uri.path()).or_else(|| patterns.at(uri.path()).ok().map(|m| m.value));
+                known.cloned().unwrap_or_else(|| instrument.0.metrics.unmatched())
             }
         };
-        let (handler, pattern) = match route {
-            Some(route) => (route.cells, Some(route.pattern)),
-            None => (instrument.0.metrics.operation(wire::group::HANDLERS, wire::UNMATCHED), None),
-        };
-        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip());
-        let facts = Arc::new(Facts::new(
-            Arrival {
-                method: request.method(),
-                uri: request.uri(),
-                version: request.version(),
-                headers,
-                heads,
-                source: source::client(peer, headers, &settings.trusted_proxies),
-                with_headers: settings.log_headers,
-            },
-            request_id,
-            handler,
-            pattern,
+        let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip());
+        let facts = Facts {
+            id,
+            method: method.clone(),
+            scheme: uri.scheme().cloned(),
+            version: request.version(),
+            texts,
+            source: source::client(peer, headers, &settings.trusted_proxies),
+            size: heads.content_length.and_then(|v| v.to_str().ok()?.parse().ok()),
+            route,
             parent,
-            instrument.0.clock.now(),
-        ));
-        // The handler, and what it calls by hand, sees the id that the records carry.
-        request.headers_mut().insert(REQUEST_ID, id_header.clone());
-        let mut scope = Scope::new(instrument.clone(), Some(facts.clone()), Some(ids));
+            baggage: heads.baggage.cloned(),
+            start: instrument.0.clock.now(),
+            user: OnceLock::new(),
+            reported: AtomicBool::new(false),
+            notes: Mutex::default(),
+        };
+        facts.route.cells.called.increment(1);
+        instrument.0.health.load.begin();
+        let mut scope = Scope::new(instrument.clone(), Some(Arc::new(facts)), Some(ids));
         scope.caught = true;
-        let mut active = Active::new(Arc::new(scope), facts, ids);
-        active.nothing_left = request.method() == Method::HEAD;
-        (active, id_header)
+        let mut active = Active::new(Arc::new(scope));
+        active.nothing_left = *method == Method::HEAD;
+        if given.is_none() {
+            // The handler, and what it calls by hand, sees the id that the records carry.
+            request.headers_mut().insert(REQUEST_ID, value(&id));
+        }
+        active
     }
+}
+
+fn value(id: &RequestId) -> HeaderValue {
+    HeaderValue::from_bytes(id.as_bytes()).unwrap_or(HeaderValue::from_static("invalid"))
 }
 
 pin_project! {
@@ -242,7 +240,7 @@ pin_project! {
     #[project = FutureProjection]
     #[allow(missing_docs)]
     pub enum InstrumentFuture<F> {
-        Theirs { #[pin] future: F, active: Option<Active>, id: HeaderValue },
+        Theirs { #[pin] future: F, active: Option<Active> },
         Health { instrument: Option<(Instrument, Probe)> },
         Metrics { text: Option<Bytes> },
         Fell { id: Option<HeaderValue> },
@@ -269,26 +267,23 @@ where
                 Poll::Ready(Ok(response))
             }
             FutureProjection::Fell { id } => Poll::Ready(Ok(empty(id.take()))),
-            FutureProjection::Theirs { future, active, id } => {
-                let Some(scope) = active.as_ref().map(|a| a.scope.clone()) else {
-                    return Poll::Ready(Ok(empty(None)));
-                };
-                let entered = current::enter(Some(scope));
+            FutureProjection::Theirs { future, active } => {
+                let Some(watched) = active else { return Poll::Ready(Ok(empty(None))) };
+                let lent = current::lend(&mut watched.scope);
                 // The future is not polled again after a panic.
                 let polled = catch_unwind(AssertUnwindSafe(|| future.poll(cx)));
-                drop(entered);
-                let result = match polled {
-                    Ok(Poll::Pending) => return Poll::Pending,
-                    Ok(Poll::Ready(result)) => result,
-                    Err(payload) => {
-                        if let Some(mut active) = active.take() {
-                            panicked(&mut active, &*payload);
-                        }
-                        return Poll::Ready(Ok(empty(Some(id.clone()))));
+                drop(lent);
+                match polled {
+                    Ok(Poll::Pending) => Poll::Pending,
+                    Ok(Poll::Ready(result)) => {
+                        Poll::Ready(active.take().map_or_else(|| Ok(empty(None)), |a| answer(result, a)))
                     }
-                };
-                let Some(active) = active.take() else { return Poll::Ready(Ok(empty(None))) };
-                Poll::Ready(answer(result, active, id))
+                    Err(payload) => {
+                        let id = panicked(watched, &*payload);
+                        *active = None;
+                        Poll::Ready(Ok(empty(id)))
+                    }
+                }
             }
         }
     }
@@ -297,7 +292,6 @@ where
 fn answer<ResBody, E>(
     result: Result<Response<ResBody>, E>,
     mut active: Active,
-    id: &HeaderValue,
 ) -> Result<Response<InstrumentBody<ResBody>>, E>
 where
     ResBody: http_body::Body<Data = Bytes>,
@@ -313,13 +307,18 @@ where
     active.status = head.status.as_u16();
     active.nothing_left |= matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     active.note_grpc(&head.headers);
-    head.headers.insert(REQUEST_ID, id.clone());
+    if let Some(id) = active.id() {
+        head.headers.insert(REQUEST_ID, value(id));
+    }
     Ok(Response::from_parts(head, InstrumentBody::watched(body, active)))
 }
 
-fn panicked(active: &mut Active, payload: &(dyn std::any::Any + Send)) {
-    panics::note_caught(&active.scope.instrument, &active.request, active.ids, payload);
+/// Reports a panic, and finishes its request; the request's id.
+fn panicked(active: &mut Active, payload: &(dyn std::any::Any + Send)) -> Option<HeaderValue> {
+    let id = active.id().map(value);
+    panics::note_caught(active.scope.as_deref(), payload);
     active.finish(End::Panicked);
+    id
 }
 
 /// 500 and not a word more.

@@ -2,6 +2,8 @@
 
 pub(crate) mod access;
 pub(crate) mod body;
+pub(crate) mod compact;
+pub(crate) mod connections;
 pub(crate) mod heads;
 pub(crate) mod layer;
 pub(crate) mod method;

@@ -7,11 +7,12 @@ use super::series::{Counter, CounterCell, Gauge, GaugeCell, SamplesCell, Timer};
 use crate::drops::{Drops, Lane, Reason};
 use crate::identity::Identity;
 use crate::settings::Settings;
+use crate::wire::{UNMATCHED, group};
 use parking_lot::{Mutex, RwLock};
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// A series and what its line starts and ends with.
 #[derive(Debug)]
@@ -36,9 +37,10 @@ pub(crate) enum Cell {
 }
 
 /// A route pattern and the handler that its requests are counted under.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Route {
-    pub(crate) pattern: Arc<str>,
+    /// `None` for requests that no route matches.
+    pub(crate) pattern: Option<String>,
     pub(crate) cells: Arc<OperationCells>,
 }
 
@@ -73,7 +75,8 @@ pub(crate) struct Registry {
     /// In order of registration: lines come out in a stable order.
     list: Mutex<Vec<Arc<Series>>>,
     operations: RwLock<HashMap<String, Arc<OperationCells>>>,
-    routes: RwLock<names::FastMap<Arc<str>, Route>>,
+    routes: RwLock<names::FastMap<String, Arc<Route>>>,
+    unmatched: OnceLock<Arc<Route>>,
 }
 
 thread_local! {
@@ -117,6 +120,7 @@ impl Registry {
             list: Mutex::default(),
             operations: RwLock::default(),
             routes: RwLock::default(),
+            unmatched: OnceLock::new(),
         }
     }
 
@@ -173,20 +177,26 @@ impl Registry {
     }
 
     /// The handler of a route pattern (as the router knows it, never a client's path).
-    pub(crate) fn route(&self, pattern: &str) -> Route {
+    pub(crate) fn route(&self, pattern: &str) -> Arc<Route> {
         if let Some(found) = self.routes.read().get(pattern) {
             return found.clone();
         }
-        let pattern: Arc<str> = pattern.into();
-        let made = Route {
-            cells: self.operation(crate::wire::group::HANDLERS, &names::route(&pattern)),
-            pattern: pattern.clone(),
-        };
+        let cells = self.operation(group::HANDLERS, &names::route(pattern));
+        let made = Arc::new(Route { cells, pattern: Some(pattern.to_owned()) });
         let mut routes = self.routes.write();
         if routes.len() < self.max_series {
-            routes.insert(pattern, made.clone());
+            routes.insert(pattern.to_owned(), made.clone());
         }
         made
+    }
+
+    /// That of requests that no route matches.
+    pub(crate) fn unmatched(&self) -> Arc<Route> {
+        let make = || {
+            let cells = self.operation(group::HANDLERS, UNMATCHED);
+            Arc::new(Route { cells, pattern: None })
+        };
+        self.unmatched.get_or_init(make).clone()
     }
 
     fn recent(&self, kind: Kind, parts: &[&str], find: impl FnOnce() -> Option<Found>) -> Option<Found> {

@@ -8,7 +8,7 @@ pub(crate) mod report;
 mod stack;
 
 use crate::context::Request;
-use crate::current;
+use crate::current::{self, Scope};
 use crate::ids::SpanIds;
 use crate::instrument::Instrument;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -114,7 +114,8 @@ impl Reports {
 }
 
 /// A panic that passed no hook (`resume_unwind`) and was caught by the layer.
-pub(crate) fn note_caught(instrument: &Instrument, request: &Arc<Request>, ids: SpanIds, payload: &dyn Any) {
+pub(crate) fn note_caught(scope: Option<&Scope>, payload: &dyn Any) {
+    let Some(Scope { instrument, request: Some(request), ids, .. }) = scope else { return };
     if request.reported.swap(true, Ordering::Relaxed) {
         return;
     }
@@ -124,7 +125,7 @@ pub(crate) fn note_caught(instrument: &Instrument, request: &Arc<Request>, ids: 
         thread: std::thread::current().name().unwrap_or("unnamed").to_owned(),
         stack: None,
         request: Some(request.clone()),
-        ids: Some(ids),
+        ids: *ids,
         unix_ns: instrument.0.clock.now().unix_ns,
     });
 }

@@ -27,12 +27,12 @@ pub(crate) fn write(instrument: &Instrument, note: &Note) {
             json::member(out, field::REQUEST_ID, request.id.as_str());
             json::member(out, field::HTTP_REQUEST_ID, request.id.as_str());
             // `handler` says panic; this says whose.
-            json::member(out, "labels.handler", &request.handler.segment);
+            json::member(out, "labels.handler", &request.route.cells.segment);
             request.write_http(out);
             // The compact request is escaped already.
             json::key(out, "labels.request");
             out.push(b'"');
-            out.extend_from_slice(&request.compact);
+            out.extend_from_slice(request.texts.compact());
             out.push(b'"');
             request.write_notes(out);
         }

@@ -5,7 +5,7 @@
 //! to another thread, and keeps nothing of the request alive.
 
 use super::protobuf::{array, bytes, fixed32, fixed64, int, number, text, varint, varint_len};
-use crate::context::Request;
+use crate::context::{self, Request};
 use crate::http::method::Methods;
 use crate::ids::SpanIds;
 use crate::instrument::Instrument;
@@ -13,6 +13,7 @@ use crate::json;
 use crate::logs::record;
 use crate::metrics::operation::OperationCells;
 use crate::wire::attribute;
+use http::uri::Scheme;
 
 /// `Span.attributes`.
 const ATTRIBUTES: u8 = 9;
@@ -149,7 +150,9 @@ impl Finished<'_> {
     /// `POST /helloworld` for servers, `POST kittens` for calls over HTTP; `sqlite select_kittens` for the rest.
     fn name(&self, out: &mut Vec<u8>, methods: &Methods) {
         let (first, second) = match (self.request, self.role, self.method) {
-            (Some(request), Role::Server, _) => (methods.in_name(&request.method), request.route.as_deref()),
+            (Some(request), Role::Server, _) => {
+                (methods.in_name(&request.method), request.route.pattern.as_deref())
+            }
             (_, _, Some(method)) => (method, Some(self.operation.segment.as_str())),
             _ => (self.operation.group.as_str(), Some(self.operation.segment.as_str())),
         };
@@ -170,34 +173,33 @@ impl Finished<'_> {
         if let Some(original) = methods.original(&request.method) {
             text(out, A, "http.request.method_original", json::cut(original, METHOD).as_bytes());
         }
-        text(out, A, "url.path", json::cut(request.uri.path(), TEXT).as_bytes());
-        text(out, A, "url.scheme", request.uri.scheme_str().unwrap_or("http").as_bytes());
+        text(out, A, "url.path", request.texts.path().bytes);
+        let scheme = request.scheme.as_ref().map_or("http", Scheme::as_str);
+        text(out, A, "url.scheme", scheme.as_bytes());
         if self.status != 0 {
             int(out, A, "http.response.status_code", i64::from(self.status));
         }
         if let Some(code) = self.grpc {
             int(out, A, "rpc.grpc.status_code", i64::from(code));
         }
-        if let Some(route) = &request.route {
+        if let Some(route) = &request.route.pattern {
             text(out, A, "http.route", route.as_bytes());
         }
-        if let Some(query) = &request.query {
-            text(out, A, "url.query", query.as_bytes());
+        if let Some(query) = request.texts.query() {
+            text(out, A, "url.query", query.bytes);
         }
-        // HTTP/2 has no Host: it is the authority of the address there.
-        let host = request.host.as_ref().and_then(|h| h.to_str().ok());
-        if let Some(host) = host.or_else(|| request.uri.authority().map(|a| a.as_str())) {
-            let (name, port) = host_and_port(host);
-            text(out, A, "server.address", json::cut(name, AGENT).as_bytes());
+        if let Some(host) = request.texts.host() {
+            let (name, port) = host_and_port(host.as_str());
+            text(out, A, "server.address", name.as_bytes());
             if let Some(port) = port {
                 int(out, A, "server.port", port.into());
             }
         }
-        if let Some(version) = request.version {
+        if let Some(version) = context::version(request.version) {
             text(out, A, "network.protocol.version", version.as_bytes());
         }
-        if let Some(agent) = request.user_agent.as_ref().and_then(|a| a.to_str().ok()) {
-            text(out, A, "user_agent.original", json::cut(agent, AGENT).as_bytes());
+        if let Some(agent) = request.texts.agent() {
+            text(out, A, "user_agent.original", agent.cut(AGENT));
         }
         if let Some(source) = request.source {
             let mut address = crate::context::Address::default();
