@@ -112,7 +112,7 @@ fn one_line_gives_one_trace_through_two_services() {
     assert!(answer.contains(r#""text":"milk""#), "{answer}");
 
     // The server's span above, the client's between, the other server's below.
-    let order = ["GET /remember/{text}", "http todos", "POST /todos"];
+    let order = ["GET /remember/{text}", "POST todos", "POST /todos"];
     let deadline = Instant::now() + Duration::from_secs(20);
     let spans = loop {
         let spans = traced.lock().unwrap().clone();
