@@ -25,7 +25,7 @@ const GAUGES = [['Gauges in bytes', 'measure=~".*bytes"', bytes], ['Gauges in se
   .map(([title, which, unit]) => [title, (m) => `max by (group, segment, measure) (instrument_gauge{${m},${which}})`, unit]);
 
 /** Labels whose value says enough without their name, in the order in which people say them. */
-const PLAIN = ['service', 'group', 'segment', 'measure', 'check', 'outcome', 'quantile'];
+const PLAIN = ['service', 'group', 'segment', 'measure', 'check', 'outcome'];
 const name = (metric) => {
   const { __name__: own, ...labels } = metric;
   const plain = PLAIN.filter((key) => labels[key]).map((key) => labels[key]);

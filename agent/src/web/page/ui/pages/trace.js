@@ -8,6 +8,9 @@ import { Waterfall } from '../parts/waterfall.js';
 import { Line } from './logs.js';
 import { summary } from './traces.js';
 
+/** Milliseconds in which parts of a trace may still come. */
+const YOUNG = 60000;
+
 async function load(id, signal) {
   const spans = await getJson(`/api/v2/trace/${encodeURIComponent(id)}`, signal).catch((error) => {
     if (signal.aborted) throw error;
@@ -20,10 +23,11 @@ async function load(id, signal) {
 }
 
 export function Trace({ id, stamp, every }) {
-  // Log records come before their spans: a trace without any is asked for again, one that is there stands still.
-  const known = useRef(false);
-  const state = useData((signal) => load(id, signal), [id, stamp], every, { held: () => known.current, none: ({ spans }) => !spans.length });
-  known.current = Boolean(state.data?.spans.length);
+  // Spans, records and the stack of a panic come one after the other: a young trace is asked for again, an old one stands still.
+  const still = useRef(false);
+  const state = useData((signal) => load(id, signal), [id, stamp], every, { held: () => still.current, none: ({ spans }) => !spans.length });
+  const born = Math.min(...(state.data?.spans ?? []).map((span) => (span.timestamp ?? Infinity) / 1000));
+  still.current = Number.isFinite(born) && Date.now() - born > YOUNG;
   const spans = state.data?.spans ?? [];
   const hits = state.data?.hits ?? [];
   const about = spans.length ? summary(spans) : null;

@@ -31,6 +31,6 @@ export const FIRST = {
 
 /** An empty state that says how to fill it. */
 export function Nothing({ what, kind, why }) {
-  return html`<section class="nothing"><h2>No ${what} here yet</h2><p>${why ?? `Nothing has arrived in this time range.`}
+  return html`<section class="nothing"><h2>No ${what} here yet</h2><p>${why ?? 'Nothing has arrived in this time range.'}${' '}
     Send the first one from a shell:</p><${Command} text=${FIRST[kind]} /></section>`;
 }

@@ -38,6 +38,9 @@ export function criticalPath(rows) {
   return path;
 }
 
+/** The same for a span when it comes again. */
+const keyOf = (span) => span.id + (span.kind ?? '');
+
 const end = (span) => (span.timestamp ?? 0) + (span.duration ?? 0);
 
 /** props: spans (Zipkin v2), marks [{ at: ms, level, text }] from the logs of the same trace. */
@@ -54,33 +57,33 @@ export function Waterfall({ spans, marks = [] }) {
   let hiddenBelow = Infinity;
   const shown = rows.filter((row) => {
     if (row.depth > hiddenBelow) return false;
-    hiddenBelow = closed.has(row.span) ? row.depth : Infinity;
+    hiddenBelow = closed.has(keyOf(row.span)) ? row.depth : Infinity;
     return true;
   });
   const toggle = (span) => {
     const next = new Set(closed);
-    if (!next.delete(span)) next.add(span);
+    if (!next.delete(keyOf(span))) next.add(keyOf(span));
     setClosed(next);
   };
   return html`
     <p class="legend">${services.map((name, i) => html`<span><i style=${{ background: COLOURS[i % COLOURS.length] }}></i>${name || 'unknown'}</span>`)}
       <span><i class="critical"></i>critical path</span>
       ${marks.length > 0 && html`<span><i class="mark-key"></i>log record</span>`}${marks.some((m) => m.panic) && html`<span class="bad-key">✕ panic</span>`}
-      ${rows.some((row) => row.children.length) && html`<button class="quiet small" onClick=${() => setClosed(closed.size ? new Set() : new Set(rows.filter((row) => row.children.length).map((row) => row.span)))}>${closed.size ? 'open all' : 'close all'}</button>`}</p>
+      ${rows.some((row) => row.children.length) && html`<button class="quiet small" onClick=${() => setClosed(closed.size ? new Set() : new Set(rows.filter((row) => row.children.length).map((row) => keyOf(row.span))))}>${closed.size ? 'open all' : 'close all'}</button>`}</p>
     <div class="waterfall" role="table" aria-label="Spans">
       <div class="axis" role="row"><span role="columnheader">Span</span><span role="columnheader" class="ticks">
         ${[0, 0.25, 0.5, 0.75, 1].map((f) => html`<b style=${{ left: `${f * 100}%` }}>${seconds((length * f) / 1e6)}</b>`)}
         ${marks.map((mark) => html`<i class=${`mark ${mark.level} ${mark.panic ? 'panic-mark' : ''}`} title=${mark.text} style=${{ left: left(mark.at * 1000) }}>${mark.panic ? '✕' : ''}</i>`)}</span></div>
       ${shown.map(({ span, depth, children }) => html`
-        <div class=${`span ${span.tags?.error !== undefined ? 'failed' : ''} ${critical.has(span) ? 'critical' : ''}`} role="row" key=${span.id + (span.kind ?? '')}>
+        <div class=${`span ${span.tags?.error !== undefined ? 'failed' : ''} ${critical.has(span) ? 'critical' : ''}`} role="row" key=${keyOf(span)}>
           <span role="rowheader" class="name" style=${{ paddingLeft: `${depth * 14}px` }}>
-            ${children.length ? html`<button class="quiet small" aria-expanded=${!closed.has(span)} aria-label="children" onClick=${() => toggle(span)}>${closed.has(span) ? '▸' : '▾'}</button>` : html`<i class="leaf"></i>`}
-            <button class="link" data-row aria-expanded=${open === span} onClick=${() => setOpen(open === span ? null : span)}>${span.name || span.id}</button>
+            ${children.length ? html`<button class="quiet small" aria-expanded=${!closed.has(keyOf(span))} aria-label="children" onClick=${() => toggle(span)}>${closed.has(keyOf(span)) ? '▸' : '▾'}</button>` : html`<i class="leaf"></i>`}
+            <button class="link" data-row aria-expanded=${open === keyOf(span)} onClick=${() => setOpen(open === keyOf(span) ? null : keyOf(span))}>${span.name || span.id}</button>
             <small>${(span.kind ?? '').toLowerCase()}</small></span>
           <span role="cell" class="lane">${depth === 0 && marks.map((mark) => html`<i class=${`tick-mark ${mark.level}`} style=${{ left: left(mark.at * 1000) }}></i>`)}<i class="bar" style=${{ left: left(span.timestamp ?? start), width: `max(2px, ${((span.duration ?? 0) / length) * 100}%)`, background: colour(span) }}></i>
             <small style=${{ left: left(end(span)) }}>${seconds((span.duration ?? 0) / 1e6)}${span.tags?.error !== undefined ? ' ✕ error' : ''}</small></span>
         </div>
-        ${open === span && html`<${Details} span=${span} start=${start} />`}`)}
+        ${open === keyOf(span) && html`<${Details} span=${span} start=${start} />`}`)}
     </div>`;
 }
 
