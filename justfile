@@ -66,6 +66,11 @@ page-speed:
     cargo build --release -p sightline-agent --all-features
     SIGHTLINE_BIN=${CARGO_TARGET_DIR:-target}/release/sightline scripts/test-page speed
 
+# the crate's features in every combination, and what its interface broke since REV (needs cargo-hack and cargo-semver-checks)
+interface REV="HEAD~1":
+    cargo hack check --feature-powerset --no-dev-deps -p sightline-instrument
+    cargo semver-checks -p sightline-instrument --baseline-rev {{REV}}
+
 # licences, bans, advisories
 deny:
     cargo deny check

@@ -308,5 +308,9 @@ fn note(text: &str) {
 
 #[allow(clippy::print_stderr, reason = "the command line's own errors")]
 fn complain(error: &anyhow::Error) {
-    eprintln!("sightline: {error:#}");
+    // Some errors have their cause in their own words already.
+    let said = error.chain().skip(1).map(ToString::to_string).fold(error.to_string(), |said, cause| {
+        if said.contains(&cause) { said } else { format!("{said}: {cause}") }
+    });
+    eprintln!("sightline: {said}");
 }

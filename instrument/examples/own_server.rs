@@ -2,6 +2,7 @@
 
 use axum::{Router, routing::get};
 use sightline_instrument::Instrument;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 #[tokio::main]
@@ -12,6 +13,8 @@ async fn main() -> std::io::Result<()> {
     instrument.register_routes(["/users/{id}"]);
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+    // With it records and sign-ins name the client's address.
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
     let served = axum::serve(listener, app)
         .with_graceful_shutdown(async {
             let _ = tokio::signal::ctrl_c().await;

@@ -101,6 +101,9 @@ impl Instrument {
 
     /// A layer for any tower service that answers HTTP requests.
     ///
+    /// The client's address, in records and sign-ins, is the one in axum's extension `ConnectInfo<SocketAddr>`: serve the router with
+    /// `into_make_service_with_connect_info`, or insert it where you accept connections.
+    ///
     /// ```
     /// use sightline_instrument::testing::Capture;
     /// use axum::{Router, routing::get};

@@ -9,7 +9,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::Deserialize;
 
-use super::registry::{Order, Registry, Top};
+use super::registry::{Order, Registry, Spread, Top};
 use crate::client::Target;
 
 /// Where the answer is.
@@ -96,8 +96,12 @@ fn table(top: &Top) -> String {
         "metric", "type", "series", "overflow", "samples/s", "samples"
     );
     for o in &top.top {
-        let labels: Vec<String> =
-            o.labels.iter().take(4).map(|l| format!("{} {}", l.label, l.values)).collect();
+        // A value that half of the series have is whose they are.
+        let label = |l: &Spread| match l.most_series * 2 >= o.series && l.most_series > 1 {
+            true => format!("{} {} ({})", l.label, l.values, l.most),
+            false => format!("{} {}", l.label, l.values),
+        };
+        let labels: Vec<String> = o.labels.iter().take(6).map(label).collect();
         let _ = writeln!(
             out,
             "{:<width$}  {:<9}  {:>8}  {:>9}  {:>10.1}  {:>12}  {}",
@@ -140,7 +144,7 @@ mod tests {
         expect![[r#"
             6 series of at most 200000 in 3 metrics, 0.0 of 128 MiB; at most 3 series a metric
             metric  type         series   overflow   samples/s       samples  values by label
-            many    summary           4          2         0.3             5  user 3, overflow 1, zone 1
+            many    summary           4          2         0.3             5  user 3, overflow 1, zone 1 (x)
             busy    gauge             1          0        20.1           301  
             few     counter           1          0         0.1             2  a 1
         "#]]

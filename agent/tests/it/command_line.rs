@@ -75,6 +75,14 @@ fn two_endpoints_of_one_name_are_a_mistake_of_the_configuration() {
     }
 }
 
+/// It was said twice.
+#[test]
+fn a_cause_is_said_once() {
+    let output = sightline(&["statsd-exporter", "--check-config", "--statsd.mapping-config=/no/such.yml"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(stderr(&output).matches("cannot read the mapping file").count(), 1, "{}", stderr(&output));
+}
+
 /// The sample service's container was never healthy: its check asked for `/health/-/ready`.
 #[test]
 fn an_address_with_a_path_is_asked_as_it_is() {

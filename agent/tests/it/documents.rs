@@ -215,3 +215,24 @@ fn runbooks_name_panels_that_exist_and_begin_with_something_to_do() {
     }
     check("runbooks", &wrong);
 }
+
+/// A dependency is there for a reason, and the reason stands beside it.
+#[test]
+fn each_dependency_says_why_it_is_there() {
+    let mut manifests = Vec::new();
+    files(&root(), "Cargo.toml", &mut manifests);
+    let mut without = Vec::new();
+    for path in manifests {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut listed = false;
+        for line in text.lines() {
+            if line.starts_with('[') {
+                // The workspace's own list has versions; its members have reasons.
+                listed = line.ends_with("dependencies]") && !line.starts_with("[workspace");
+            } else if listed && line.contains('=') && !line.contains('#') {
+                without.push(format!("{}: {line}", path.strip_prefix(root()).unwrap().display()));
+            }
+        }
+    }
+    assert_eq!(without, Vec::<String>::new());
+}

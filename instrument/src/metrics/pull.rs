@@ -5,12 +5,12 @@ use super::registry::{Cell, Kind, Series};
 use crate::identity::Identity;
 use crate::settings::Settings;
 use crate::wire::{self, group, label, metric, outcome};
-use metrics::{Key, Label, Level, Metadata, Recorder};
+use metrics::{Key, KeyName, Label, Level, Metadata, Recorder, SharedString};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Those of the agent.
 const BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -25,7 +25,11 @@ pub(crate) struct Pull {
     environment: String,
     host: String,
     exposed: Mutex<Vec<Exposed>>,
+    described: AtomicUsize,
 }
+
+/// Texts that are kept at most, as names may be made up at run time.
+const DESCRIBED: usize = 10_000;
 
 /// Counters and gauges are copied when somebody looks; samples go both ways as they are recorded.
 enum Exposed {
@@ -58,6 +62,7 @@ impl Pull {
             environment: wire::part(&settings.environment),
             host: wire::part(&settings.host),
             exposed: Mutex::default(),
+            described: AtomicUsize::new(0),
         };
         let mut build = pull.labels(group::PROCESS, "build");
         build.push(Label::new(label::VERSION, settings.version.clone()));
@@ -95,6 +100,25 @@ impl Pull {
         }
     }
 
+    /// The help of a metric of the service's own, `name` without prefix. Those of the convention share a family, which has its help.
+    pub(crate) fn describe(&self, kind: Kind, name: &str, text: SharedString) {
+        if name.split('.').count() == 3 || self.described.fetch_add(1, Ordering::Relaxed) >= DESCRIBED {
+            return;
+        }
+        let name = KeyName::from(self.own(name));
+        match kind {
+            Kind::Counter => self.recorder.describe_counter(name, None, text),
+            Kind::Gauge => self.recorder.describe_gauge(name, None, text),
+            _ => self.recorder.describe_histogram(name, None, text),
+        }
+    }
+
+    /// The family of a name that is not the convention's.
+    fn own(&self, short: &str) -> String {
+        let flat = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+        format!("{}_{short}", self.service).chars().map(flat).collect()
+    }
+
     fn key(&self, kind: Kind, name: &str, tags: &[(String, String)]) -> Key {
         let short = name.strip_prefix(&self.prefix).unwrap_or(name);
         let mut parts = short.split('.');
@@ -128,13 +152,11 @@ impl Pull {
                 (family.to_owned(), labels)
             }
             _ => {
-                let flat = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-                let name = format!("{}_{}", self.service, short).chars().map(flat).collect();
                 let labels = vec![
                     Label::new(label::ENVIRONMENT, self.environment.clone()),
                     Label::new(label::HOST, self.host.clone()),
                 ];
-                (name, labels)
+                (self.own(short), labels)
             }
         };
         labels.extend(tags.iter().map(|(k, v)| Label::new(k.clone(), v.clone())));
@@ -196,6 +218,7 @@ mod tests {
             list.success();
             list.timing(Duration::from_millis(20));
             crate::gauge("queue", "orders", "depth").set(12.0);
+            metrics::describe_counter!("kittens_served", "Kittens that found a home.");
             metrics::counter!("kittens_served", "breed" => "tabby").increment(2);
         });
         let pull = capture.service().0.metrics.pull.as_ref().unwrap();
@@ -214,6 +237,7 @@ mod tests {
             (&text, format!("instrument_timing_seconds_bucket{{{at},le=\"0.025\"}} 1\n")),
             (&text, "segment=\"orders\",measure=\"depth\"} 12\n".to_owned()),
             (&text, "segment=\"build\",version=\"1.2.3\"} 1\n".to_owned()),
+            (&text, "# HELP svc_kittens_served Kittens that found a home.\n".to_owned()),
             (
                 &text,
                 "svc_kittens_served{environment=\"test\",host=\"testhost\",breed=\"tabby\"} 2\n".to_owned(),

@@ -35,7 +35,14 @@ impl Recorder {
         Recorder { registry, units: Arc::default() }
     }
 
-    fn describe(&self, name: &KeyName, unit: Option<Unit>) {
+    fn describe(&self, kind: Kind, name: &KeyName, unit: Option<Unit>, text: SharedString) {
+        // StatsD has no place for a text; a scrape has.
+        #[cfg(feature = "pull")]
+        if let Some(pull) = &self.registry.pull {
+            pull.describe(kind, &names::dotted(name.as_str()), text);
+        }
+        #[cfg(not(feature = "pull"))]
+        let _ = (kind, text);
         let Some(unit) = unit else { return };
         let mut units = self.units.write();
         if units.len() < 10_000 {
@@ -96,16 +103,16 @@ fn fits(cell: &Cell, kind: Kind) -> bool {
 }
 
 impl metrics::Recorder for Recorder {
-    fn describe_counter(&self, key: KeyName, unit: Option<Unit>, _: SharedString) {
-        self.describe(&key, unit);
+    fn describe_counter(&self, key: KeyName, unit: Option<Unit>, text: SharedString) {
+        self.describe(Kind::Counter, &key, unit, text);
     }
 
-    fn describe_gauge(&self, key: KeyName, unit: Option<Unit>, _: SharedString) {
-        self.describe(&key, unit);
+    fn describe_gauge(&self, key: KeyName, unit: Option<Unit>, text: SharedString) {
+        self.describe(Kind::Gauge, &key, unit, text);
     }
 
-    fn describe_histogram(&self, key: KeyName, unit: Option<Unit>, _: SharedString) {
-        self.describe(&key, unit);
+    fn describe_histogram(&self, key: KeyName, unit: Option<Unit>, text: SharedString) {
+        self.describe(Kind::Histogram, &key, unit, text);
     }
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {

@@ -215,7 +215,13 @@ fn the_worst_offender_is_named_with_its_label() {
     feed(&r, &lines, 1);
     let top = r.top(1, Order::Series).top;
     assert_eq!((top.len(), top[0].metric.as_str(), top[0].folded), (1, "bad", 15));
-    assert_eq!(top[0].labels[0], Spread { label: "user".to_owned(), values: 5 });
+    let spread = |at: usize| {
+        let Spread { label, values, most, most_series } = &top[0].labels[at];
+        (label.as_str(), *values, most.as_str(), *most_series)
+    };
+    assert!(matches!(spread(0), ("user", 5, _, 1)), "{:?}", spread(0));
+    let region = top[0].labels.iter().position(|l| l.label == "region").unwrap();
+    assert_eq!(spread(region), ("region", 1, "eu", 5));
 }
 
 #[test]

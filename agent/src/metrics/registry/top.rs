@@ -1,13 +1,13 @@
 //! Which metrics have the most series or get the most samples, and which of their labels is to blame.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering::Relaxed;
 
 use serde::{Deserialize, Serialize};
 
 use super::Registry;
 use super::family::Family;
-use super::series::read_labels;
+use super::series::{read_labels, unescape};
 
 /// The pace is measured over at least so many seconds.
 const PACE: u64 = 10;
@@ -58,6 +58,34 @@ pub struct Spread {
     pub label: String,
     /// Different values of it.
     pub values: usize,
+    /// The value that most series have.
+    #[serde(default)]
+    pub most: String,
+    /// How many series have that one.
+    #[serde(default)]
+    pub most_series: usize,
+}
+
+/// The values of a label as they are counted.
+#[derive(Default)]
+struct Values {
+    /// By hash: the texts of a million of them would take more memory than the answer is worth.
+    series: HashMap<u64, usize>,
+    most: String,
+    most_series: usize,
+}
+
+impl Values {
+    fn add(&mut self, value: &str) {
+        let series = self.series.entry(rapidhash::v3::rapidhash_v3(value.as_bytes())).or_default();
+        *series += 1;
+        if *series > self.most_series {
+            self.most_series = *series;
+            if self.most != value {
+                value.clone_into(&mut self.most);
+            }
+        }
+    }
 }
 
 /// What makes a metric bad.
@@ -127,22 +155,21 @@ fn per_second(family: &Family) -> f64 {
 }
 
 fn offender(family: &Family, series: usize) -> Offender {
-    let mut values: BTreeMap<String, HashSet<u64>> = BTreeMap::new();
-    // Values are told apart by hash: a million of them would take more memory than the answer is worth.
-    let hash = |value: &str| rapidhash::v3::rapidhash_v3(value.as_bytes());
+    let mut values: BTreeMap<String, Values> = BTreeMap::new();
     for series in family.series.lock().iter() {
         for (key, value) in read_labels(&series.0.labels) {
             match values.get_mut(key) {
-                Some(seen) => {
-                    seen.insert(hash(value));
-                }
-                None => {
-                    values.insert(key.to_owned(), HashSet::from([hash(value)]));
-                }
+                Some(seen) => seen.add(value),
+                None => values.entry(key.to_owned()).or_default().add(value),
             }
         }
     }
-    let spread = |(label, values): (String, HashSet<u64>)| Spread { label, values: values.len() };
+    let spread = |(label, seen): (String, Values)| Spread {
+        label,
+        values: seen.series.len(),
+        most: unescape(&seen.most).into_owned(),
+        most_series: seen.most_series,
+    };
     let mut labels: Vec<Spread> = values.into_iter().map(spread).collect();
     labels.sort_by(|a, b| b.values.cmp(&a.values).then_with(|| a.label.cmp(&b.label)));
     Offender {
