@@ -149,3 +149,15 @@ test('more transformations: types, matrices, rows to fields, partitions, running
   assert.deepEqual(of([{ h: 'a', v: 1 }, { h: 'b', v: 2 }], { id: 'partitionByValues', options: { fields: ['h'] } }), [[['v', [1]]], [['v', [2]]]]);
   assert.deepEqual(of([{ v: 1 }, { v: 2 }], { id: 'calculateField', options: { mode: 'cumulativeFunctions', cumulative: { field: 'v', reducer: 'sum' }, alias: 'so far' } })[0][1], ['so far', [1, 3]]);
 });
+
+test('dotted names are queries, and PromQL stays what it is', async () => {
+  const { dotted } = await import(new URL('names.js', ui));
+  for (const [text, expected] of [
+    ['kittens.handlers.list.called', 'sum (rate(instrument_calls_total{service="kittens",group="handlers",segment="list"}[1m]))'],
+    ['*.handlers.*.timing', 'histogram_quantile(0.99, sum by (service, segment, le) (rate(instrument_timing_seconds_bucket{group="handlers"}[1m])))'],
+    ['prod.web?1.kittens.mysql.sel*.failed', 'sum by (host, segment) (rate(instrument_outcomes_total{environment="prod",host=~"web.1",service="kittens",group="mysql",segment=~"sel.*",outcome="failed"}[1m])) or max by (host, segment) (instrument_gauge{environment="prod",host=~"web.1",service="kittens",group="mysql",segment=~"sel.*",measure="failed"})'],
+    ['kittenserver.helloworld.success', 'kittenserver_helloworld_success'],
+    ['kittenserver.*', '{__name__=~"kittenserver_.*"}'],
+    ['1.5', null], ['up', null], ['rate(x[1m])', null], ['a.b + c.d', null], ['x{a="b.c"}', null],
+  ]) assert.equal(dotted(text, '1m'), expected, text);
+});

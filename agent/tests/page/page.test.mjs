@@ -283,6 +283,29 @@ describe('the page', { concurrency: false }, () => {
     await close(page);
   });
 
+  test('a name with wildcards is drawn, and shown as PromQL', async () => {
+    const page = await open('/explore');
+    await page.getByRole('combobox', { name: 'PromQL' }).fill('*.handlers.*.failed');
+    await page.keyboard.press('Enter');
+    await page.locator('.card .key', { hasText: 'kittenserver login' }).waitFor();
+    await page.getByRole('button', { name: /^sum by \(service, segment\)/ }).click();
+    await page.waitForURL(/expr=sum/);
+    await page.locator('.card .key', { hasText: 'kittenserver login' }).waitFor();
+    await close(page);
+  });
+
+  test('a click elsewhere and Escape close a menu', async () => {
+    const page = await open('/logs');
+    const menu = page.locator('details.menu', { hasText: 'Download' });
+    for (const leave of [() => page.locator('h1').click(), () => page.keyboard.press('Escape')]) {
+      await menu.locator('summary').click();
+      await menu.getByRole('link', { name: /CSV/ }).waitFor();
+      await leave();
+      await menu.getByRole('link', { name: /CSV/ }).waitFor({ state: 'hidden' });
+    }
+    await close(page);
+  });
+
   test('an agent that is gone is named, and what was shown stays', async () => {
     const page = await open('/?refresh=2');
     await page.locator('tbody tr').first().waitFor();

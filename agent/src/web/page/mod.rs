@@ -48,6 +48,7 @@ static FILES: &[(&str, &[u8])] = &files![
     "icon.svg",
     "index.html",
     "location.js",
+    "names.js",
     "native.js",
     "pages/agent.js",
     "pages/dashboards.js",

@@ -116,7 +116,19 @@ function moveRow(by) {
   rows[Math.min(rows.length - 1, Math.max(0, at + by))]?.focus();
 }
 
+/** A click elsewhere and Escape close menus, as everywhere. */
+function closeMenus(event) {
+  if (event.type === 'keydown' && event.key !== 'Escape') return;
+  for (const menu of document.querySelectorAll('details.menu[open]')) {
+    if (event.type === 'click' && menu.contains(event.target)) continue;
+    menu.open = false;
+    if (event.type === 'keydown' && menu.contains(document.activeElement)) menu.querySelector('summary').focus();
+  }
+}
+
 addEventListener('click', catchClicks);
+addEventListener('click', closeMenus);
+addEventListener('keydown', closeMenus);
 const root = document.getElementById('app');
 root.textContent = '';
 render(html`<${App} />`, root);

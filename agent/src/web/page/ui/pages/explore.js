@@ -2,6 +2,7 @@
 import { html } from '../vendor/preact.js';
 import { href, set } from '../location.js';
 import { getJson, query, queryRange, useData } from '../api.js';
+import { dotted } from '../names.js';
 import { range, rateWindow, step } from '../time.js';
 import { bytes, percent, seconds, short } from '../format.js';
 import { Chart } from '../parts/chart.js';
@@ -61,6 +62,7 @@ export function Explore({ params, every, stamp }) {
   }, [stamp], every * 6, { none: ({ services }) => !services.length });
   const chosen = service || names.data?.services[0] || '';
   const { data: marks = [] } = useData((signal) => deploys(range().from, range().to, expr ? null : chosen, signal), [chosen, expr, stamp, params.get('from'), params.get('to')], every * 3);
+  const meant = dotted(expr, rateWindow(step(range().seconds)));
   const cards = expr ? [] : [...CARDS, ...GAUGES];
   const submit = (event) => {
     event.preventDefault();
@@ -71,13 +73,14 @@ export function Explore({ params, every, stamp }) {
     <form class="search" role="search" onSubmit=${submit}>
       <label class="hidden" for="expr">PromQL</label>
       <input id="expr" name="expr" type="search" list="names" value=${expr} spellcheck="false" autocomplete="off"
-        placeholder="PromQL: sum by (segment) (rate(instrument_calls_total[1m]))" />
+        placeholder="PromQL, or a name as services send it: *.handlers.*.failed" />
       <datalist id="names">${(names.data?.metrics ?? []).slice(0, 2000).map((one) => html`<option value=${one} />`)}</datalist>
       <button>Draw</button>
       ${names.data?.services.length > 0 && html`<label>Service <select value=${chosen} onChange=${(e) => set({ service: e.target.value })}>
         ${names.data.services.map((one) => html`<option value=${one}>${one}</option>`)}</select></label>`}
     </form>
-    ${expr && html`<${Card} title=${expr} expr=${expr} unit=${unitOf(expr)} every=${every} stamp=${stamp} params=${params} marks=${marks ?? []} tall />`}
+    ${meant && html`<p class="note">As PromQL: <button class="link" onClick=${() => set({ expr: meant })}>${meant}</button></p>`}
+    ${expr && html`<${Card} title=${expr} expr=${meant ?? expr} unit=${unitOf(meant ?? expr)} every=${every} stamp=${stamp} params=${params} marks=${marks ?? []} tall />`}
     <${State} ...${names} empty=${names.data?.services.length === 0 && !expr && html`<${Nothing} what="metrics" kind="metric" />`}>
       ${chosen && !expr && html`<p class="links">
           ${html`<a href=${href('/d/sightline-service', { 'var-service': chosen })}>dashboard</a>`} <a href=${href('/logs', { q: `service.name:"${chosen}"` })}>logs</a>
@@ -92,6 +95,6 @@ export function Explore({ params, every, stamp }) {
 function Card({ title, expr, unit, every, stamp, params, tall, marks }) {
   const state = useData((signal) => ranged(expr, unit, signal), [expr, stamp, params.get('from'), params.get('to')], every, { none: ({ series }) => !series.length });
   return html`<section class="card"><h2>${title}</h2>
-    <${State} ...${state} asked=${tall && expr} empty=${state.data && !state.data.series.length && html`<${Why} exprs=${[expr]} from=${state.data.from} to=${state.data.to} />`}><${Chart} ...${state.data} marks=${marks} label=${title} unit=${unit} height=${tall ? 280 : 170} /><//>
+    <${State} ...${state} asked=${tall && title === expr && expr} empty=${state.data && !state.data.series.length && html`<${Why} exprs=${[expr]} from=${state.data.from} to=${state.data.to} />`}><${Chart} ...${state.data} marks=${marks} label=${title} unit=${unit} height=${tall ? 280 : 170} /><//>
     ${!tall && html`<button class="quiet small" onClick=${() => set({ expr })}>open the query</button>`}</section>`;
 }
