@@ -96,8 +96,9 @@ impl Native {
         for (at, count) in &mut self.histogram.positive {
             let distance = f64::from(*at + 38) / 5.0;
             let expected = self.load * 0.08 * (-distance * distance / 2.0).exp();
-            // As many as expected, give or take, whole.
-            let n = (expected * 2.0 * self.random.f64() + self.random.f64()).floor();
+            // As many as expected, give or take as chance does, whole.
+            let chance = (0..4).map(|_| self.random.f64() - 0.5).sum::<f64>() * 1.73;
+            let n = (expected + expected.sqrt() * chance + self.random.f64()).max(0.0).floor();
             *count += n;
             self.histogram.count += n;
             self.histogram.sum += n * 2f64.powf((f64::from(*at) - self.random.f64()) / 8.0);

@@ -38,12 +38,13 @@ impl Bits {
 
     /// A change of a count: mostly none, often small.
     pub(crate) fn write_change(&mut self, change: i64) {
+        // What one class holds, the next one need not.
         match zigzag(change) {
             0 => self.write(0, 1),
-            z if z < 1 << 3 => self.write(0b10 << 3 | z, 5),
-            z if z < 1 << 6 => self.write(0b110 << 6 | z, 9),
-            z if z < 1 << 10 => self.write(0b1110 << 10 | z, 14),
-            z if z < 1 << 16 => self.write(0b1_1110 << 16 | z, 21),
+            z if z <= 2 => self.write(0b10 << 1 | (z - 1), 3),
+            z if z <= 10 => self.write(0b110 << 3 | (z - 3), 6),
+            z if z <= 74 => self.write(0b1110 << 6 | (z - 11), 10),
+            z if z <= 1098 => self.write(0b1_1110 << 10 | (z - 75), 15),
             z => {
                 self.write(0b1_1111, 5);
                 self.write(z, 64);
@@ -125,10 +126,10 @@ impl<'a> Reader<'a> {
     pub(crate) fn change(&mut self) -> i64 {
         unzigzag(match self.ones(5) {
             0 => 0,
-            1 => self.read(3),
-            2 => self.read(6),
-            3 => self.read(10),
-            4 => self.read(16),
+            1 => self.read(1) + 1,
+            2 => self.read(3) + 3,
+            3 => self.read(6) + 11,
+            4 => self.read(10) + 75,
             _ => self.read(64),
         })
     }

@@ -120,7 +120,11 @@ impl Histogram {
     }
 
     pub fn scaled(&self, factor: f64) -> Histogram {
-        let mut h = self.clone();
+        self.clone().scale(factor)
+    }
+
+    pub(crate) fn scale(self, factor: f64) -> Histogram {
+        let mut h = self;
         h.count *= factor;
         h.sum *= factor;
         h.zero_count *= factor;
@@ -167,13 +171,32 @@ impl Histogram {
     }
 
     fn combine(&self, other: &Histogram, sign: f64) -> Result<(Histogram, Merged), Incompatible> {
-        let (mut a, b, bounds_reconciled) = aligned(self, other)?;
-        a.count += sign * b.count;
-        a.sum += sign * b.sum;
-        a.zero_count += sign * b.zero_count;
-        a.positive = added(&a.positive, &b.positive, sign);
-        a.negative = added(&a.negative, &b.negative, sign);
-        Ok((a, Merged { hints_collided: false, bounds_reconciled }))
+        if self.same_layout(other) {
+            return Ok((self.plus(other, sign), Merged::default()));
+        }
+        let (a, b, bounds_reconciled) = aligned(self, other)?;
+        Ok((a.plus(&b, sign), Merged { hints_collided: false, bounds_reconciled }))
+    }
+
+    /// Whether buckets of the same place are the same buckets.
+    pub(crate) fn same_layout(&self, other: &Histogram) -> bool {
+        self.schema == other.schema
+            && self.zero_threshold == other.zero_threshold
+            && same_bounds(&self.custom, &other.custom)
+    }
+
+    fn plus(&self, other: &Histogram, sign: f64) -> Histogram {
+        Histogram {
+            schema: self.schema,
+            hint: self.hint,
+            zero_threshold: self.zero_threshold,
+            zero_count: self.zero_count + sign * other.zero_count,
+            count: self.count + sign * other.count,
+            sum: self.sum + sign * other.sum,
+            positive: added(&self.positive, &other.positive, sign),
+            negative: added(&self.negative, &other.negative, sign),
+            custom: self.custom.clone(),
+        }
     }
 
     /// The same observations; what is known of resets does not matter.

@@ -4,6 +4,9 @@ use super::math::{Sum, average};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Buckets of a table of sums.
+const DENSE: usize = 4096;
+
 /// The sum, or the mean, of at least one histogram, in the finest layout that all of them have.
 pub(crate) fn total(list: &[&Arc<Histogram>], mean: bool) -> Result<(Histogram, Merged), Incompatible> {
     let has = |hint| list.iter().any(|h| h.hint == hint);
@@ -12,6 +15,15 @@ pub(crate) fn total(list: &[&Arc<Histogram>], mean: bool) -> Result<(Histogram, 
     let mut out = list[0].as_ref().clone();
     if list.len() == 1 {
         return Ok((out, merged));
+    }
+    if !mean && list.iter().all(|h| h.same_layout(&out)) {
+        let hint = list[1..].iter().fold(out.hint, |hint, h| joint_hint(hint, h.hint).0);
+        let all = |of: fn(&Histogram) -> f64| reduce(list.iter().map(|h| of(h)).collect(), false);
+        let (count, sum, zero_count) = (all(|h| h.count), all(|h| h.sum), all(|h| h.zero_count));
+        if let (Some(positive), Some(negative)) = (dense(list, |h| &h.positive), dense(list, |h| &h.negative))
+        {
+            return Ok((Histogram { hint, count, sum, zero_count, positive, negative, ..out }, merged));
+        }
     }
     // Adding finds the layout; its numbers are only as good as plain additions are.
     for h in &list[1..] {
@@ -28,6 +40,20 @@ pub(crate) fn total(list: &[&Arc<Histogram>], mean: bool) -> Result<(Histogram, 
     out.positive = buckets(&parts, |h| &h.positive, mean);
     out.negative = buckets(&parts, |h| &h.negative, mean);
     Ok((out, merged))
+}
+
+/// The sums of buckets that lie close together; none if a table of them would be long.
+fn dense(list: &[&Arc<Histogram>], of: fn(&Histogram) -> &Buckets) -> Option<Buckets> {
+    let filled = || list.iter().map(|h| of(h)).filter(|b| !b.is_empty());
+    let Some(least) = filled().map(|b| b[0].0).min() else { return Some(Buckets::new()) };
+    let most = filled().map(|b| b[b.len() - 1].0).max()?;
+    let width = usize::try_from(i64::from(most) - i64::from(least) + 1).ok().filter(|w| *w <= DENSE)?;
+    let mut sums = vec![Sum::default(); width];
+    for (at, count) in filled().flatten() {
+        sums[(at - least) as usize].add(*count);
+    }
+    let values = sums.iter().enumerate().map(|(i, sum)| (least + i as i32, sum.value()));
+    Some(values.filter(|(_, count)| *count != 0.0).collect())
 }
 
 fn buckets(parts: &[Histogram], of: fn(&Histogram) -> &Buckets, mean: bool) -> Buckets {

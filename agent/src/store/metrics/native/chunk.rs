@@ -1,5 +1,5 @@
 //! Histograms of one series packed by what changed: the layout of the buckets only where it differs from the sample
-//! before, of each count the difference, a bit where there is none.
+//! before, of each count by how much it rose more or less than of late, a bit where it did as expected.
 //!
 //! Within a chunk the layout's kind (schema, zero bucket, custom bounds, counter or gauge) is one, and a counter never
 //! falls: what does not fit opens the next chunk. So a reader need not look for resets inside.
@@ -25,6 +25,7 @@ pub(crate) struct Chunk {
     delta: i64,
     whole: bool,
     before: Histogram,
+    paces: [Paces; 2],
 }
 
 /// A chunk that is closed.
@@ -55,7 +56,8 @@ impl Chunk {
         }
         let before = Histogram { sum: 0.0, count: 0.0, zero_count: 0.0, ..h.clone() };
         let before = Histogram { positive: Vec::new(), negative: Vec::new(), ..before };
-        let mut chunk = Chunk { bits, count: 0, first: time, last: time, delta: 0, whole, before };
+        let paces = Default::default();
+        let mut chunk = Chunk { bits, count: 0, first: time, last: time, delta: 0, whole, before, paces };
         chunk.write(h);
         chunk
     }
@@ -92,12 +94,16 @@ impl Chunk {
     }
 
     fn write(&mut self, h: &Histogram) {
-        let (bits, before) = (&mut self.bits, &self.before);
+        let (bits, before) = (&mut self.bits, &mut self.before);
         let same = same_places(&h.positive, &before.positive) && same_places(&h.negative, &before.negative);
         bits.write(u64::from(!same), 1);
+        let [above, below] = &mut self.paces;
         if !same {
             write_places(bits, &h.positive);
             write_places(bits, &h.negative);
+            let places = |buckets: &Buckets| buckets.iter().map(|b| b.0).collect::<Vec<_>>();
+            moved(&mut before.positive, above, &places(&h.positive));
+            moved(&mut before.negative, below, &places(&h.negative));
         }
         bits.write_real(before.sum, h.sum);
         if self.whole {
@@ -111,14 +117,22 @@ impl Chunk {
             bits.write_real(before.zero_count, h.zero_count);
             bits.write_real(before.count, h.count);
         }
-        for (now, before) in [(&h.positive, &before.positive), (&h.negative, &before.negative)] {
-            each_before(now, before, |now, before| {
+        let first = self.count == 0;
+        for (now, before, paces) in
+            [(&h.positive, &before.positive, above), (&h.negative, &before.negative, below)]
+        {
+            for ((now, before), pace) in now.iter().zip(before).zip(paces) {
                 if self.whole {
-                    bits.write_change(now as i64 - before as i64);
+                    let change = now.1 as i64 - before.1 as i64;
+                    bits.write_change(change - pace.expected());
+                    // What the first sample has did not come since a sample before.
+                    if !first {
+                        pace.learn(change);
+                    }
                 } else {
-                    bits.write_real(before, now);
+                    bits.write_real(before.1, now.1);
                 }
-            });
+            }
         }
         self.before.clone_from(h);
         self.count += 1;
@@ -132,7 +146,8 @@ impl Chunk {
     /// Bytes of memory.
     pub(crate) fn held(&self) -> usize {
         let buckets = self.before.positive.capacity() + self.before.negative.capacity();
-        size_of::<Chunk>() + self.bits.held() + buckets * size_of::<(i32, f64)>()
+        let paces = self.paces[0].capacity() + self.paces[1].capacity();
+        size_of::<Chunk>() + self.bits.held() + buckets * size_of::<(i32, f64)>() + paces * size_of::<Pace>()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -176,6 +191,7 @@ pub(super) fn each(bytes: &[u8], count: u32, first: i64, mut f: impl FnMut(i64, 
         h.zero_threshold = if r.read(1) == 1 { USUAL_THRESHOLD } else { f64::from_bits(r.read(64)) };
     }
     let (mut time, mut delta) = (first, 0i64);
+    let [mut above, mut below] = <[Paces; 2]>::default();
     for i in 0..count {
         if i > 0 {
             delta = delta.wrapping_add(r.step());
@@ -188,15 +204,22 @@ pub(super) fn each(bytes: &[u8], count: u32, first: i64, mut f: impl FnMut(i64, 
             return None;
         }
         if r.read(1) == 1 {
-            h.positive = read_places(&mut r, &h.positive)?;
-            h.negative = read_places(&mut r, &h.negative)?;
+            let (positive, negative) = (read_places(&mut r)?, read_places(&mut r)?);
+            moved(&mut h.positive, &mut above, &positive);
+            moved(&mut h.negative, &mut below, &negative);
         }
         h.sum = r.real(h.sum);
         if whole {
             h.zero_count += r.change() as f64;
             let beyond = if r.read(1) == 1 { r.signed() } else { 0 };
-            for (_, count) in h.positive.iter_mut().chain(&mut h.negative) {
-                *count += r.change() as f64;
+            for (buckets, paces) in [(&mut h.positive, &mut above), (&mut h.negative, &mut below)] {
+                for ((_, count), pace) in buckets.iter_mut().zip(paces) {
+                    let change = r.change().wrapping_add(pace.expected());
+                    *count += change as f64;
+                    if i > 0 {
+                        pace.learn(change);
+                    }
+                }
             }
             h.count = in_buckets(&h) + beyond as f64;
         } else {
@@ -241,34 +264,48 @@ fn write_places(bits: &mut Bits, buckets: &Buckets) {
     }
 }
 
-/// The new places with the counts that were there before.
-fn read_places(r: &mut Reader<'_>, before: &Buckets) -> Option<Buckets> {
+fn read_places(r: &mut Reader<'_>) -> Option<Vec<i32>> {
     let n = r.number();
     if n > MOST_BUCKETS || n as usize > r.left() {
         return None;
     }
-    let mut out = Buckets::with_capacity(n as usize);
-    let (mut next, mut old) = (0i64, 0);
+    let mut out = Vec::with_capacity(n as usize);
+    let mut next = 0i64;
     for i in 0..n {
         let gap = if i == 0 { r.signed() } else { r.change() };
         let at = i32::try_from(next.checked_add(gap)?).ok()?;
         next = i64::from(at) + 1;
-        while before.get(old).is_some_and(|b| b.0 < at) {
-            old += 1;
-        }
-        out.push((at, before.get(old).filter(|b| b.0 == at).map_or(0.0, |b| b.1)));
+        out.push(at);
     }
     Some(out)
 }
 
-/// Each count beside that of the same bucket before, zero if there was none.
-fn each_before(now: &Buckets, before: &Buckets, mut f: impl FnMut(f64, f64)) {
-    let mut old = 0;
-    for (at, count) in now {
-        while before.get(old).is_some_and(|b| b.0 < *at) {
-            old += 1;
-        }
-        f(*count, before.get(old).filter(|b| b.0 == *at).map_or(0.0, |b| b.1));
+/// Gives buckets new places: what was there before keeps its count, what is new has none yet.
+fn moved(buckets: &mut Buckets, paces: &mut Paces, places: &[i32]) {
+    let mut old = std::mem::take(buckets).into_iter().zip(std::mem::take(paces)).peekable();
+    for at in places {
+        while old.next_if(|(b, _)| b.0 < *at).is_some() {}
+        let (bucket, pace) = old.next_if(|(b, _)| b.0 == *at).unwrap_or(((*at, 0.0), Pace::default()));
+        buckets.push(bucket);
+        paces.push(pace);
+    }
+}
+
+/// By how much a bucket has risen from sample to sample of late, in sixteenths: its rise lies around it.
+#[derive(Debug, Default, Clone, Copy)]
+struct Pace(i64);
+
+/// Beside the buckets of one side.
+type Paces = Vec<Pace>;
+
+impl Pace {
+    fn expected(self) -> i64 {
+        self.0.wrapping_add(8) >> 4
+    }
+
+    /// Both sides learn the same, whatever damage they read.
+    fn learn(&mut self, change: i64) {
+        self.0 = self.0.wrapping_add(change.wrapping_mul(16).wrapping_sub(self.0) / 4);
     }
 }
 

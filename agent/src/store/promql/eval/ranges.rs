@@ -203,7 +203,7 @@ impl Evaluator<'_> {
                     self.warn(at, format!("this native histogram metric is not a gauge: {metric:?}"));
                 }
                 let factor = if name == "rate" { 1000.0 / (end - start) as f64 } else { 1.0 };
-                Sample::histogram(rise.scaled(factor).as_gauge())
+                Sample::histogram(rise.scale(factor).as_gauge())
             }
         }
     }
@@ -332,7 +332,7 @@ impl Evaluator<'_> {
         let Some(rise) = self.histogram_rise(at, metric, list, counter) else { return Sample::Absent };
         let first = counter.then_some(list[0].count);
         let factor = extrapolation(times, start, end, first, rise.count, name == "rate");
-        Sample::histogram(rise.scaled(factor).as_gauge())
+        Sample::histogram(rise.scale(factor).as_gauge())
     }
 
     /// Last minus first, with what a counter lost in resets put back.
@@ -345,13 +345,16 @@ impl Evaluator<'_> {
     ) -> Option<Histogram> {
         let restarted = counter && list.len() >= 2 && list[1].resets_after(list[0]);
         // A counter that starts anew at once: what was before it does not count, whatever its buckets were.
-        let empty =
-            Arc::new(Histogram { hint: list[0].hint, ..list[list.len() - 1].scaled(0.0).without_buckets() });
-        let mut kept = list.to_vec();
-        if restarted {
+        let (empty, mut kept);
+        let list = if restarted {
+            let last = list[list.len() - 1].scaled(0.0).without_buckets();
+            empty = Arc::new(Histogram { hint: list[0].hint, ..last });
+            kept = list.to_vec();
             kept[0] = &empty;
-        }
-        let list = &kept[..];
+            &kept[..]
+        } else {
+            list
+        };
         let custom = list.iter().filter(|h| h.is_custom()).count();
         if custom != 0 && custom != list.len() {
             self.warn_mixed_schemas(at, metric);
