@@ -41,6 +41,10 @@ bench-logs *ARGS:
 bench-spans *ARGS:
     cargo bench -p sightline-agent --bench spans -- {{ARGS}}
 
+# the embedded store: a million logs and searches over them; STORE_BENCH_DAYS=35 STORE_BENCH_RECORDS=20000 lets simulated days pass instead
+bench-store *ARGS:
+    cargo bench -p sightline-agent --all-features --bench store -- {{ARGS}}
+
 # the fault table: what is lost and doubled when back ends misbehave
 faults *ARGS:
     cargo bench -p sightline-agent --features crash-points --bench faults -- {{ARGS}}

@@ -66,7 +66,7 @@ pub(super) fn run(
         let (stored, bytes) = events.logs.totals();
         let oldest = parts.iter().filter_map(|part| part.first_ms).min().unwrap_or(midnight);
         println!(
-            "day {:3}  {stored:9} records in {:2} parts, {:6.1} MiB ({:.2} of the day's {:.0} MiB raw); oldest from day {}; {dropped} dropped; {commits} commits, slowest {slowest:.2} s; {:.0} CPU s, {:.0} s by the clock; at most {} MiB resident",
+            "day {:3}  {stored:9} records in {:2} parts, {:6.1} MiB ({:.2} of the day's {:.0} MiB raw); oldest from day {}; {dropped} dropped; {commits} commits, slowest {slowest:.2} s; {:.0} CPU s, {:.0} s by the clock; at most {} MiB resident, {} MiB of it now the process's own",
             day + 1,
             parts.len(),
             bytes as f64 / f64::from(1 << 20),
@@ -76,6 +76,7 @@ pub(super) fn run(
             cpu_seconds() - cpu,
             started.elapsed().as_secs_f64(),
             status("VmHWM:") >> 10,
+            status("RssAnon:") >> 10,
         );
     }
     Ok(())

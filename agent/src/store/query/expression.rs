@@ -22,7 +22,7 @@ use super::QueryError;
 use super::needs::{Need, Plan, loose, plan};
 use super::pattern::anchored;
 use super::scan::{Budget, after};
-use super::text::{Source, quick, source_in, text_of};
+use super::text::{Quick, Source, source_in, text_of};
 use crate::store::events::words::{MARK, lower};
 
 /// Blocks of stored records that a search keeps unpacked.
@@ -130,6 +130,7 @@ impl DocPredicate for Expression {
             candidates,
             store: reader.get_store_reader(BLOCKS)?,
             path: self.path,
+            quick: Quick::new(self.path),
             whole: self.whole.clone(),
             budget: Arc::clone(&self.budget),
             seen: 0,
@@ -143,6 +144,7 @@ pub(crate) struct Check {
     candidates: Arc<Candidates>,
     store: StoreReader,
     path: &'static str,
+    quick: Quick,
     whole: Regex,
     budget: Arc<Budget>,
     seen: u32,
@@ -158,7 +160,7 @@ impl SegmentDocPredicate for Check {
             return false;
         }
         let Ok(stored) = self.store.get_document_bytes(doc) else { return false };
-        if let Some(text) = source_in(&stored).and_then(|source| quick(source, self.path)) {
+        if let Some(text) = source_in(&stored).and_then(|source| self.quick.look(source)) {
             return self.whole.is_match(&text);
         }
         let Ok(Source(source)) = self.store.get::<Source>(doc) else { return false };

@@ -85,38 +85,48 @@ fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
     None
 }
 
-/// What [`text_of`] finds, for a record whose spelling leaves no doubt; none otherwise.
-///
-/// A key in quotes followed by a colon is a key wherever it stands in JSON. It is one of the record itself when no object
-/// and no list begins before it, and the last of its name when neither it nor an escape comes again after its value.
-pub(crate) fn quick<'a>(source: &'a [u8], path: &str) -> Option<Cow<'a, str>> {
-    let key = [b"\"", path.as_bytes(), b"\""].concat();
-    let at = memmem::find(source, &key)?;
-    let before = source.get(1..at)?;
-    if before.last() == Some(&b'\\') || memchr2(b'{', b'[', before).is_some() {
-        return None;
+/// A quick look for the text under one path.
+pub(crate) struct Quick {
+    key: memmem::Finder<'static>,
+}
+
+impl Quick {
+    pub(crate) fn new(path: &str) -> Self {
+        Quick { key: memmem::Finder::new(&format!("\"{path}\"")).into_owned() }
     }
-    let value = source[at + key.len()..].strip_prefix(b":\"")?;
-    let mut end = 0;
-    loop {
-        end += memchr2(b'"', b'\\', &value[end..])?;
-        if value[end] == b'"' {
-            break;
-        }
-        end += 2;
-        if end > value.len() {
+
+    /// What [`text_of`] finds, for a record whose spelling leaves no doubt; none otherwise.
+    ///
+    /// A key in quotes followed by a colon is a key wherever it stands in JSON. It is one of the record itself when no
+    /// object and no list begins before it, and the last of its name when neither it nor an escape comes again after its
+    /// value.
+    pub(crate) fn look<'a>(&self, source: &'a [u8]) -> Option<Cow<'a, str>> {
+        let at = self.key.find(source)?;
+        let before = source.get(1..at)?;
+        if before.last() == Some(&b'\\') || memchr2(b'{', b'[', before).is_some() {
             return None;
         }
+        // From the opening quote of the value.
+        let value = source[at + self.key.needle().len()..].strip_prefix(b":")?;
+        let inside = value.strip_prefix(b"\"")?;
+        let mut end = 0;
+        loop {
+            end += memchr2(b'"', b'\\', inside.get(end..)?)?;
+            if inside[end] == b'"' {
+                break;
+            }
+            end += 2;
+        }
+        let (text, rest) = inside.split_at(end);
+        if memchr(b'\\', rest).is_some() || self.key.find(rest).is_some() {
+            return None;
+        }
+        if memchr(b'\\', text).is_none() {
+            return std::str::from_utf8(text).ok().map(Cow::Borrowed);
+        }
+        let quoted = std::str::from_utf8(&value[..end + 2]).ok()?;
+        serde_json::from_str::<Text<'_>>(quoted).ok().map(|Text(text)| text)
     }
-    let (text, rest) = value.split_at(end);
-    if memchr(b'\\', rest).is_some() || memmem::find(rest, &key).is_some() {
-        return None;
-    }
-    if memchr(b'\\', text).is_none() {
-        return std::str::from_utf8(text).ok().map(Cow::Borrowed);
-    }
-    let quoted = std::str::from_utf8(&source[at + key.len() + 1..][..end + 2]).ok()?;
-    serde_json::from_str::<Text<'_>>(quoted).ok().map(|Text(text)| text)
 }
 
 /// The text that a record has under `path`, nested or spelt flat; none if there is no such text.
@@ -168,7 +178,7 @@ impl<'de> Visitor<'de> for Pick<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Source, quick, source_in, text_of};
+    use super::{Quick, Source, source_in, text_of};
     use proptest::prelude::*;
 
     #[test]
@@ -204,7 +214,7 @@ mod tests {
             (r#"{"message":{"a":1}}"#, false),
             (r#"{"message":5}"#, false),
         ] {
-            let quick = quick(source.as_bytes(), "message");
+            let quick = Quick::new("message").look(source.as_bytes());
             assert_eq!(quick.is_some(), looked, "{source}");
             if looked {
                 assert_eq!(quick, text_of(source.as_bytes(), "message"), "{source}");
@@ -224,7 +234,7 @@ mod tests {
             let body = pairs.iter().map(|(k, v)| format!("\"{k}{colon}{v}")).collect::<Vec<_>>().join(",");
             let source = format!("{{{body}}}");
             prop_assert!(serde_json::from_str::<serde_json::Value>(&source).is_ok(), "{}", source);
-            if let Some(text) = quick(source.as_bytes(), "message") {
+            if let Some(text) = Quick::new("message").look(source.as_bytes()) {
                 prop_assert_eq!(Some(text), text_of(source.as_bytes(), "message"), "{}", source);
             }
         }
