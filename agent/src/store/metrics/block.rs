@@ -41,6 +41,8 @@ pub(crate) struct Block {
     pub(crate) start: i64,
     pub(crate) end: i64,
     pub(crate) bytes: u64,
+    /// It holds histograms.
+    natives: bool,
     index_at: u64,
     entries: usize,
     index: Mutex<Option<Arc<Vec<Entry>>>>,
@@ -143,9 +145,8 @@ impl Block {
         let crc = take.u32().ok_or_else(wrong)?;
         let start = take.i64().ok_or_else(wrong)?;
         let end = take.i64().ok_or_else(wrong)?;
-        if !(take.0 == MAGIC || take.0 == NATIVE_MAGIC)
-            || index_at.saturating_add((entries * ENTRY) as u64) != at
-        {
+        let natives = take.0 == NATIVE_MAGIC;
+        if !(natives || take.0 == MAGIC) || index_at.saturating_add((entries * ENTRY) as u64) != at {
             return Err(wrong());
         }
         let mut index = vec![0u8; entries * ENTRY];
@@ -154,7 +155,7 @@ impl Block {
             return Err(bad("the index does not match its checksum"));
         }
         let index = Mutex::new(None);
-        Ok(Block { path: path.to_owned(), file, start, end, bytes, index_at, entries, index })
+        Ok(Block { path: path.to_owned(), file, start, end, bytes, natives, index_at, entries, index })
     }
 
     /// Sorted by id. Read when first wanted.
@@ -203,6 +204,9 @@ impl Block {
 
     /// The packed histograms of a series; none if it has none here.
     pub(crate) fn packed(&self, id: Id) -> io::Result<Option<Vec<u8>>> {
+        if !self.natives {
+            return Ok(None);
+        }
         match self.find(id | NATIVE)? {
             Some(entry) => self.body(entry).map(Some),
             None => Ok(None),

@@ -59,7 +59,8 @@ impl Head {
     /// from two logs, one after the other, so neither waits for the other.
     pub(crate) fn push(&mut self, id: Id, time: i64, value: f64, round: u64) -> bool {
         let line = self.line(id);
-        let newest = line.last().is_none_or(|last| time > last);
+        // Most series have no histograms; where there are none, what is taken is the newest.
+        let newest = line.natives.as_ref().is_none_or(|n| n.last().is_none_or(|last| time > last));
         match line.chunks.last_mut() {
             Some(open) if time <= open.last => return false,
             Some(open) if open.len() < SAMPLES && window_of(open.first) == window_of(time) => {

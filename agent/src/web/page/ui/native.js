@@ -24,7 +24,7 @@ export function quantile(q, buckets) {
   return all.at(-1)[1];
 }
 
-/** The series of an answer as [{ metric, points: [[seconds, number]] }]: a histogram becomes one for each quantile. */
+/** The series of an answer as [{ metric, points: [[seconds, number]] }]: a histogram becomes one for each quantile, which says that it is `native`. */
 export function lines(result) {
   return result.flatMap(({ metric, value, values, histogram, histograms }) => {
     const numbers = values ?? (value ? [value] : []);
@@ -33,6 +33,7 @@ export function lines(result) {
     if (!native.length) return out;
     return out.concat(QUANTILES.map((q) => ({
       metric: { ...metric, quantile: String(q) },
+      native: true,
       points: native.map(([t, h]) => [t, quantile(q, h.buckets)]).filter(([, v]) => v !== null),
     })).filter((one) => one.points.length));
   });

@@ -39,7 +39,7 @@ export function unitOf(expr) {
   const rate = /\b(i?rate|deriv)\s*\(/.test(expr);
   const each = (unit) => (rate ? (v) => `${unit(v)}/s` : unit);
   if (/[/<>]|[=!]=|^\s*(count|group|absent)\b/.test(expr.replace(/\{[^}]*\}/g, ''))) return short;
-  if (/histogram_quantile/.test(expr)) return /_seconds_bucket\b/.test(expr) ? seconds : /_bytes_bucket\b/.test(expr) ? bytes : short;
+  if (/histogram_quantile/.test(expr)) return /_seconds(_bucket)?\b/.test(expr) ? seconds : /_bytes(_bucket)?\b/.test(expr) ? bytes : short;
   if (/_bytes(_total)?\b/.test(expr)) return each(bytes);
   return /_seconds\b/.test(expr) && !rate ? seconds : each(short);
 }
@@ -47,7 +47,10 @@ export function unitOf(expr) {
 async function ranged(expr, unit, signal) {
   const { from, to, seconds: length } = range();
   const result = await queryRange(expr, from, to, step(length), signal);
-  return { from, to, series: result.map((one) => ({ label: name(one.metric), points: one.points, binary: unit === bytes })) };
+  // The quantiles of a histogram are what was observed, whether it is one of a rate or not.
+  const native = result.some((one) => one.native) && (/_seconds\b/.test(expr) ? seconds : /_bytes\b/.test(expr) ? bytes : short);
+  const series = result.map((one) => ({ label: name(one.metric), points: one.points, binary: (native || unit) === bytes }));
+  return { from, to, series, ...(native && { unit: native }) };
 }
 
 export function Explore({ params, every, stamp }) {
@@ -95,6 +98,6 @@ export function Explore({ params, every, stamp }) {
 function Card({ title, expr, unit, every, stamp, params, tall, marks }) {
   const state = useData((signal) => ranged(expr, unit, signal), [expr, stamp, params.get('from'), params.get('to')], every, { none: ({ series }) => !series.length });
   return html`<section class="card"><h2>${title}</h2>
-    <${State} ...${state} asked=${tall && title === expr && expr} empty=${state.data && !state.data.series.length && html`<${Why} exprs=${[expr]} from=${state.data.from} to=${state.data.to} />`}><${Chart} ...${state.data} marks=${marks} label=${title} unit=${unit} height=${tall ? 280 : 170} /><//>
+    <${State} ...${state} asked=${tall && title === expr && expr} empty=${state.data && !state.data.series.length && html`<${Why} exprs=${[expr]} from=${state.data.from} to=${state.data.to} />`}><${Chart} unit=${unit} ...${state.data} marks=${marks} label=${title} height=${tall ? 280 : 170} /><//>
     ${!tall && html`<button class="quiet small" onClick=${() => set({ expr })}>open the query</button>`}</section>`;
 }
