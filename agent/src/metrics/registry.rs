@@ -30,7 +30,7 @@ pub(crate) use self::create::Wanted;
 pub use self::exemplar::EachExemplar;
 pub use self::state::Loaded;
 pub use self::top::{Offender, Order, Spread, Top};
-pub use self::walk::Each;
+pub use self::walk::{Each, EachNative};
 
 use self::cache::{Cache, Entry, Target};
 use self::family::Family;

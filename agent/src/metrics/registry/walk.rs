@@ -69,11 +69,11 @@ impl Registry {
 }
 
 /// Takes one native histogram: its name, its labels by ascending key, its buckets, the sum of what was observed.
-pub(crate) type EachNative<'e> = dyn FnMut(&str, &[(&str, &str)], &Native, f64) + 'e;
+pub type EachNative<'e> = dyn FnMut(&str, &[(&str, &str)], &Native, f64) + 'e;
 
 impl Registry {
     /// Calls `each` with every histogram that keeps native buckets. Labels are by ascending key.
-    pub(crate) fn natives(&self, each: &mut EachNative<'_>) {
+    pub fn natives(&self, each: &mut EachNative<'_>) {
         let mut page = Vec::with_capacity(PAGE);
         let families = self.all_families();
         for family in families.iter().filter(|f| matches!(f.shape, Shape::Observer(Observer::Histogram(_)))) {
