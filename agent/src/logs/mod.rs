@@ -1,5 +1,6 @@
 //! The logs lane: JSON lines and their relatives in, Elastic Common Schema records out to the queue.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +60,7 @@ pub enum StartError {
 /// The lane at work.
 pub struct Handle {
     intake: Intake,
+    open: Vec<(&'static str, SocketAddr)>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -66,6 +68,11 @@ impl Handle {
     /// The entrance, for lines that other parts of the agent have.
     pub fn intake(&self) -> Intake {
         self.intake.clone()
+    }
+
+    /// Where it listens: `tcp`, `udp`, `http`, and the address of each that is open.
+    pub fn open(&self) -> &[(&'static str, SocketAddr)] {
+        &self.open
     }
 
     /// Waits until all receivers have drained, at most `deadline`. They begin when the `stop` given to [`start`]
@@ -111,8 +118,9 @@ pub async fn start(
     stop: watch::Receiver<bool>,
 ) -> Result<Handle, StartError> {
     let intake = intake(settings, sink).map_err(StartError::Rule)?;
-    let mut tasks = Vec::new();
+    let (mut open, mut tasks) = (Vec::new(), Vec::new());
     if let Some(listener) = listen::bind(&settings.tcp.listen, "logs.tcp.listen").await? {
+        open.extend(listener.local_addr().ok().map(|at| ("tcp", at)));
         let door = Door {
             receiver: "logs_tcp",
             listener,
@@ -123,15 +131,17 @@ pub async fn start(
         tasks.push(receive::tcp::serve(door, intake.clone(), host.to_owned(), stop.clone()));
     }
     if let Some(socket) = receive::udp::bind(&settings.udp.listen, settings.udp.buffer)? {
+        open.extend(socket.local_addr().ok().map(|at| ("udp", at)));
         let access = Arc::new(settings.udp.access.clone());
         tasks.push(receive::udp::serve(socket, access, intake.clone(), host.to_owned(), stop.clone()));
     }
     if let Some(listener) = listen::bind(&settings.http.listen, "logs.http.listen").await? {
+        open.extend(listener.local_addr().ok().map(|at| ("http", at)));
         let (access, limits) = (Arc::new(settings.http.access.clone()), settings.http.limits.clone());
         let router = receive::http::router(intake.clone(), host.to_owned(), limits.clone());
         let tls = Certificates::read(&settings.http.tls, "logs.http.tls", &[b"h2", b"http/1.1"])?;
         let door = Door { receiver: "logs_http", listener, access, limits, tls };
         tasks.push(crate::receive::http::serve(door, router, stop));
     }
-    Ok(Handle { intake, tasks })
+    Ok(Handle { intake, open, tasks })
 }

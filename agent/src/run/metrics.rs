@@ -94,10 +94,9 @@ impl Lane {
 
     /// What `/-/ready` says of the receivers.
     pub(super) fn check(&self) -> Check {
-        let named = |what, address: Option<SocketAddr>| address.map(|at| format!("{what} {at}"));
+        let named = |what, address: Option<SocketAddr>| address.map(|at| (what, at));
         let open = [named("udp", self.handle.udp), named("tcp", self.handle.tcp)];
-        let detail = open.into_iter().flatten().collect::<Vec<_>>().join(", ");
-        Check { name: "statsd".to_owned(), ready: true, detail }
+        Check::listening("statsd", &open.into_iter().flatten().collect::<Vec<_>>())
     }
 
     pub(super) async fn stop(self, deadline: Duration) {

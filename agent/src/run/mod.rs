@@ -89,7 +89,13 @@ impl Agent {
             letters: Arc::clone(&back_ends.letters),
         };
         let remote_write = remote_write::start(&config.remote_write, &registry, &own, &keep)?;
-        let probe = probe(&back_ends, &metrics, &remote_write);
+        let receivers = vec![
+            metrics.check(),
+            Check::listening("logs", logs.open()),
+            Check::listening("otlp", otlp.open()),
+            Check::listening("zipkin", spans.open()),
+        ];
+        let probe = probe(receivers, &back_ends, &remote_write);
         let scrape = crate::metrics::http::router(Arc::clone(&registry), own)
             .merge(crate::metrics::top::router(registry));
         let reload = metrics.reloader();
@@ -185,10 +191,10 @@ fn otlp_metrics(registry: &Arc<Registry>) -> OtlpMetricsHook {
     })
 }
 
-fn probe(back_ends: &BackEnds, metrics: &metrics::Lane, remote_write: &remote_write::Handle) -> Probe {
-    let (behind, receivers, endpoints) = (back_ends.probe(), metrics.check(), remote_write.watch());
+fn probe(receivers: Vec<Check>, back_ends: &BackEnds, remote_write: &remote_write::Handle) -> Probe {
+    let (behind, endpoints) = (back_ends.probe(), remote_write.watch());
     Arc::new(move || {
-        let mut checks: Vec<Check> = vec![receivers.clone()];
+        let mut checks = receivers.clone();
         checks.extend(behind());
         checks.extend(endpoints.iter().flat_map(|(queue, status)| delivery::checks(queue, &status())));
         checks

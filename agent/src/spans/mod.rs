@@ -1,5 +1,6 @@
 //! The spans lane: OTLP and Zipkin in, Zipkin v2 JSON spans out to the queue.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ pub use settings::Settings;
 /// The lane at work.
 pub struct Handle {
     intake: Intake,
+    open: Vec<(&'static str, SocketAddr)>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -35,6 +37,11 @@ impl Handle {
     /// The entrance; the OTLP receivers take it as `otlp::Traces(handle.intake())`.
     pub fn intake(&self) -> Intake {
         self.intake.clone()
+    }
+
+    /// Where it listens: `http` and the address, if it is open.
+    pub fn open(&self) -> &[(&'static str, SocketAddr)] {
+        &self.open
     }
 
     /// Waits until the requests under way are answered, at most `deadline`. That begins when the `stop` given to
@@ -54,9 +61,10 @@ pub async fn start(
     stop: watch::Receiver<bool>,
 ) -> Result<Handle, StartError> {
     let intake = Intake::new(settings.sampling.clone(), exemplar, sink);
-    let mut tasks = Vec::new();
+    let (mut open, mut tasks) = (Vec::new(), Vec::new());
     let zipkin = &settings.zipkin;
     if let Some(listener) = listen::bind(&zipkin.listen, "spans.zipkin.listen").await? {
+        open.extend(listener.local_addr().ok().map(|at| ("http", at)));
         let door = Door {
             receiver: "zipkin",
             listener,
@@ -66,5 +74,5 @@ pub async fn start(
         };
         tasks.push(http::serve(door, receive::router(intake.clone(), zipkin.limits.clone()), stop));
     }
-    Ok(Handle { intake, tasks })
+    Ok(Handle { intake, open, tasks })
 }

@@ -1,5 +1,6 @@
 //! `/-/healthy` and `/-/ready`: whether the process works, and whether it can take and deliver right now.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -19,6 +20,17 @@ pub struct Check {
     pub ready: bool,
     /// What a person should know: an address, a figure, the last error.
     pub detail: String,
+}
+
+impl Check {
+    /// The receivers of `name`, with what each speaks and where: `tcp 127.0.0.1:5000, udp 127.0.0.1:5000`.
+    pub fn listening(name: &str, open: &[(&str, SocketAddr)]) -> Self {
+        let mut detail = open.iter().map(|(what, at)| format!("{what} {at}")).collect::<Vec<_>>().join(", ");
+        if open.is_empty() {
+            detail.push_str("not listening: switched off, or its default port is taken (the log says which)");
+        }
+        Check { name: name.to_owned(), ready: true, detail }
+    }
 }
 
 /// Asks every part for its state now.
@@ -85,6 +97,16 @@ mod tests {
         let lines = "not ready\n  logs queue: empty\n  spans queue: NOT READY: the disk refuses writes\n";
         assert_eq!(text(answer.as_bytes()), lines);
         assert_eq!(text(b"{\"status\":\"pass\"}\n"), "{\"status\":\"pass\"}\n", "another service's answer");
+    }
+
+    #[test]
+    fn receivers_say_where_they_listen() {
+        let at = "127.0.0.1:5000".parse().unwrap();
+        assert_eq!(
+            Check::listening("logs", &[("tcp", at), ("udp", at)]).detail,
+            "tcp 127.0.0.1:5000, udp 127.0.0.1:5000"
+        );
+        assert!(Check::listening("logs", &[]).detail.starts_with("not listening"));
     }
 
     #[tokio::test]

@@ -162,6 +162,16 @@ describe('the page', { concurrency: false }, () => {
     await close(page);
   });
 
+  test('an empty page names the ports of this very agent', async () => {
+    const { checks } = await get('/-/ready');
+    const port = (name, what) => new RegExp(`${what} [\\d.]+:(\\d+)`).exec(checks.find((check) => check.name === name).detail)[1];
+    for (const [path, text] of [['/logs', `nc -w1 127.0.0.1 ${port('logs', 'tcp')}`], ['/traces', `http://127.0.0.1:${port('zipkin', 'http')}/api/v2/spans`]]) {
+      const page = await open(`${path}?from=1000000000000&to=1000000060000`);
+      await page.locator('.command pre', { hasText: text }).waitFor();
+      await close(page);
+    }
+  });
+
   test('the page may load and run nothing but what the agent serves', async () => {
     const answer = await fetch(`${agent.url}/`, { headers: { accept: 'text/html' } });
     const policy = answer.headers.get('content-security-policy');

@@ -1,5 +1,6 @@
 //! The OTLP receivers, gRPC on 4317 and HTTP on 4318: one protocol for three signals, each handed to its own lane.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,10 +105,16 @@ pub enum StartError {
 
 /// The receivers at work.
 pub struct Handle {
+    open: Vec<(&'static str, SocketAddr)>,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Handle {
+    /// Where it listens: `http`, `grpc`, and the address of each that is open.
+    pub fn open(&self) -> &[(&'static str, SocketAddr)] {
+        &self.open
+    }
+
     /// Waits until the requests under way are answered, at most `deadline`. That begins when the `stop` given to
     /// [`start`] turns true.
     pub async fn stopped(self, deadline: Duration) {
@@ -123,8 +130,9 @@ pub async fn start(
     signals: Signals,
     stop: watch::Receiver<bool>,
 ) -> Result<Handle, StartError> {
-    let mut tasks = Vec::new();
+    let (mut open, mut tasks) = (Vec::new(), Vec::new());
     if let Some(listener) = listen::bind(&settings.http.listen, "otlp.http.listen").await? {
+        open.extend(listener.local_addr().ok().map(|at| ("http", at)));
         let tls = Certificates::read(&settings.http.tls, "otlp.http.tls", &[b"h2", b"http/1.1"])?;
         let (access, limits) = (Arc::new(settings.http.access.clone()), settings.http.limits.clone());
         let router = http::router(signals.clone(), limits.clone());
@@ -132,11 +140,12 @@ pub async fn start(
         tasks.push(super::http::serve(door, router, stop.clone()));
     }
     if let Some(listener) = listen::bind(&settings.grpc.listen, "otlp.grpc.listen").await? {
+        open.extend(listener.local_addr().ok().map(|at| ("grpc", at)));
         let tls = Certificates::read(&settings.grpc.tls, "otlp.grpc.tls", &[b"h2"])?;
         let (access, limits) = (Arc::new(settings.grpc.access.clone()), settings.grpc.limits.clone());
         let router = grpc::router(signals, limits.clone());
         let door = Door { receiver: "otlp_grpc", listener, access, limits, tls };
         tasks.push(super::http::serve(door, router, stop));
     }
-    Ok(Handle { tasks })
+    Ok(Handle { open, tasks })
 }

@@ -7,7 +7,7 @@ import { ago, short } from '../format.js';
 import { Chart } from '../parts/chart.js';
 import { deploys } from '../parts/marks.js';
 import { Scroll } from '../parts/scroll.js';
-import { Command, State } from '../parts/state.js';
+import { Command, First, State } from '../parts/state.js';
 import { Line } from './logs.js';
 
 const AUTH = 'event.category:authentication';
@@ -46,7 +46,7 @@ export function Security({ every, stamp, params }) {
   const none = state.data && !state.data.hits.length;
   return html`<h1>Security</h1><${State} ...${state} empty=${none && html`<section class="nothing"><h2>No sign-in in this range</h2>
     <p>Audit records appear when a service reports them. In a handler:</p><${Command} text='sightline_instrument::security::auth_failed(user, address, "password", "wrong password");' />
-    <p>Or try one by hand:</p><${Command} text=${`echo '{"message":"auth failed","level":"warn","service":"kittenserver","event.category":"authentication","event.outcome":"failure","source.ip":"192.0.2.1","user.name":"anna","event.reason":"wrong password"}' | nc -w1 ${location.hostname} 5000`} /></section>`}>
+    <p>Or try one by hand:</p><${First} text=${(at) => `echo '{"message":"auth failed","level":"warn","service":"kittenserver","event.category":"authentication","event.outcome":"failure","source.ip":"192.0.2.1","user.name":"anna","event.reason":"wrong password"}' | nc -w1 ${location.hostname} ${at['logs tcp'] ?? 5000}`} /></section>`}>
     <${Facts} ...${state.data} /><//>`;
 }
 
