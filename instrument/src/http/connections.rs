@@ -286,7 +286,9 @@ mod tests {
         start.await.unwrap();
         end.send(()).unwrap();
         // Ends, since the service closes it.
-        idle.read_to_end(&mut Vec::new()).await.unwrap();
+        let mut rest = Vec::new();
+        let closed = tokio::time::timeout(Duration::from_secs(30), idle.read_to_end(&mut rest)).await;
+        closed.expect("the idle connection stays open").unwrap();
         assert!(!served.is_finished());
         go_on.send(()).unwrap();
         assert!(slow.await.unwrap().ends_with("done"));
