@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::http::Request;
 use prost::Message;
 use serde_json::Value;
+use sightline_agent::export::remote_write::proto::v1::{Label, TimeSeries, WriteRequest};
 use sightline_agent::export::remote_write::proto::v2::{BucketSpan, Count, Histogram, ZeroCount};
 use sightline_agent::store::api::prometheus::router;
 use sightline_agent::store::metrics::{Settings, Store};
@@ -75,39 +76,6 @@ const QUERIES: &[&str] = &[
     "sum by (job) (histogram_count(depth)) / 2",
 ];
 
-/// The messages of remote write 1.0, those of its fields that are sent here.
-#[derive(Clone, PartialEq, Message)]
-struct Write {
-    #[prost(message, repeated, tag = "1")]
-    series: Vec<Series>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Series {
-    #[prost(message, repeated, tag = "1")]
-    labels: Vec<Label>,
-    #[prost(message, repeated, tag = "2")]
-    samples: Vec<Point>,
-    #[prost(message, repeated, tag = "4")]
-    histograms: Vec<Histogram>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Label {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(string, tag = "2")]
-    value: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Point {
-    #[prost(double, tag = "1")]
-    value: f64,
-    #[prost(int64, tag = "2")]
-    timestamp: i64,
-}
-
 /// A counter with whole counts: buckets from `first` on.
 fn counter(schema: i32, first: i32, counts: &[i64], zero: u64, below: i64, timestamp: i64) -> Histogram {
     let mut deltas = Vec::new();
@@ -138,17 +106,18 @@ fn counter(schema: i32, first: i32, counts: &[i64], zero: u64, below: i64, times
     }
 }
 
-fn of(name: &str, job: &str, histogram: Histogram) -> Series {
+fn of(name: &str, job: &str, histogram: Histogram) -> TimeSeries {
     let label = |n: &str, v: &str| Label { name: n.into(), value: v.into() };
-    Series {
+    TimeSeries {
         labels: vec![label("__name__", name), label("job", job)],
         samples: Vec::new(),
         histograms: vec![histogram],
+        exemplars: Vec::new(),
     }
 }
 
 /// One request a round, every series with one sample.
-fn request(round: i64, time: i64) -> Write {
+fn request(round: i64, time: i64) -> WriteRequest {
     let mut series = Vec::new();
     for (job, schema, factor) in [("api", 2, 3), ("web", 2, 11), ("coarse", 0, 5)] {
         // A restart half-way; new buckets now and then.
@@ -177,7 +146,7 @@ fn request(round: i64, time: i64) -> Write {
         let stale = Histogram { sum: f64::from_bits(STALE), timestamp: time, ..Histogram::default() };
         series.push(of("ends", "api", stale));
     }
-    Write { series }
+    WriteRequest { timeseries: series, metadata: Vec::new() }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -257,6 +257,7 @@ fn to_v1(request: &v2::Request) -> (v1::WriteRequest, usize) {
         }
         out.timeseries.push(v1::TimeSeries {
             labels: labels_of_series,
+            histograms: Vec::new(),
             samples: series
                 .samples
                 .iter()

@@ -27,6 +27,9 @@ pub mod v1 {
         /// Traces behind the samples.
         #[prost(message, repeated, tag = "3")]
         pub exemplars: Vec<Exemplar>,
+        /// By ascending time. 2.0 took the message over as it is. The agent itself sends them by 2.0 only.
+        #[prost(message, repeated, tag = "4")]
+        pub histograms: Vec<super::v2::Histogram>,
     }
 
     /// A label.

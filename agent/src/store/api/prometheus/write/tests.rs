@@ -1,5 +1,6 @@
 //! Remote write as senders speak it, the honest and the hostile.
 use super::*;
+use crate::export::remote_write::proto::v1::{self, Label, TimeSeries, WriteRequest};
 use crate::export::remote_write::proto::v2::{BucketSpan, Count, Histogram, ZeroCount};
 use crate::store::metrics::Settings;
 use crate::store::metrics::matcher::Matcher;
@@ -10,48 +11,16 @@ use std::sync::Arc;
 
 const T0: i64 = 1_700_006_400_000;
 
-/// Messages as a sender has them; the numbers of fields are those of remote write 1.0.
-#[derive(Clone, PartialEq, Message)]
-struct Write {
-    #[prost(message, repeated, tag = "1")]
-    series: Vec<Series>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Series {
-    #[prost(message, repeated, tag = "1")]
-    labels: Vec<Label>,
-    #[prost(message, repeated, tag = "2")]
-    samples: Vec<Point>,
-    #[prost(message, repeated, tag = "4")]
-    histograms: Vec<Histogram>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Label {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(string, tag = "2")]
-    value: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Point {
-    #[prost(double, tag = "1")]
-    value: f64,
-    #[prost(int64, tag = "2")]
-    timestamp: i64,
-}
-
-fn series(name: &str, samples: &[(i64, f64)], histograms: Vec<Histogram>) -> Series {
+fn series(name: &str, samples: &[(i64, f64)], histograms: Vec<Histogram>) -> TimeSeries {
     let label = |n: &str, v: &str| Label { name: n.into(), value: v.into() };
-    Series {
+    TimeSeries {
         labels: vec![label("__name__", name), label("job", "j")],
         samples: samples
             .iter()
-            .map(|(timestamp, value)| Point { value: *value, timestamp: *timestamp })
+            .map(|(timestamp, value)| v1::Sample { value: *value, timestamp: *timestamp })
             .collect(),
         histograms,
+        exemplars: Vec::new(),
     }
 }
 
@@ -77,8 +46,8 @@ fn store() -> (tempfile::TempDir, Arc<Store>) {
     (dir, store)
 }
 
-fn send(store: &Store, list: Vec<Series>) -> Outcome {
-    take(store, Version::One, &Write { series: list }.encode_to_vec(), T0)
+fn send(store: &Store, list: Vec<TimeSeries>) -> Outcome {
+    take(store, Version::One, &WriteRequest { timeseries: list, metadata: Vec::new() }.encode_to_vec(), T0)
 }
 
 fn stored(store: &Store, name: &str) -> Samples {
@@ -195,7 +164,11 @@ fn series_that_are_none_are_told() {
         out.told
     );
     // A body that is cut at any place: what stands before is taken, nothing stops.
-    let body = Write { series: vec![series("a", &[(T0 + 1, 1.0)], vec![histogram(T0 + 2)])] }.encode_to_vec();
+    let body = WriteRequest {
+        metadata: Vec::new(),
+        timeseries: vec![series("a", &[(T0 + 1, 1.0)], vec![histogram(T0 + 2)])],
+    }
+    .encode_to_vec();
     for cut in 1..body.len() {
         let out = take(&store, Version::One, &body[..cut], T0);
         assert!(out.cut || out.refused > 0, "cut at {cut}: {out:?}");
