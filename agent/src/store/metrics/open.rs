@@ -132,17 +132,7 @@ impl Inner {
                 "damage in the log of written samples: what these frames held is lost"
             );
         }
-        if replay.cut > 0 {
-            events::damaged("written_log_bytes", replay.cut);
-            tracing::warn!(
-                bytes = replay.cut,
-                "the tail of the log of written samples was damaged and has been cut off"
-            );
-        }
-        if unknown > 0 {
-            events::damaged("samples", unknown);
-            tracing::error!(samples = unknown, "samples of unknown series were left out");
-        }
+        tell("written_log_bytes", path, replay.cut, unknown);
         self.written.insert(window, log);
         Ok(())
     }
@@ -170,18 +160,20 @@ impl Inner {
                 "damage in the log of samples: rounds are lost, up to the next one that was written in full"
             );
         }
-        if replay.cut > 0 {
-            events::damaged("head_log_bytes", replay.cut);
-            tracing::warn!(
-                bytes = replay.cut,
-                "the tail of the log of samples was damaged and has been cut off"
-            );
-        }
-        if unknown > 0 {
-            events::damaged("samples", unknown);
-            tracing::error!(samples = unknown, "samples of unknown series were left out");
-        }
+        tell("head_log_bytes", path, replay.cut, unknown);
         self.log = Some(OpenLog { window, log, rounds });
         Ok(())
+    }
+}
+
+/// Says that a log's tail was cut off, and that it had samples of series that nobody knows.
+fn tell(what: &'static str, path: &Path, cut: u64, unknown: u64) {
+    if cut > 0 {
+        events::damaged(what, cut);
+        tracing::warn!(path = %path.display(), bytes = cut, "the tail of a log of samples was damaged and has been cut off");
+    }
+    if unknown > 0 {
+        events::damaged("samples", unknown);
+        tracing::error!(path = %path.display(), samples = unknown, "samples of unknown series were left out");
     }
 }
