@@ -1,5 +1,6 @@
 //! The sum and the mean of many histograms; what is small is not lost beside what is large.
-use super::histogram::{Buckets, Hint, Histogram, Incompatible, Merged, aligned, joint_hint};
+use super::histogram::{Buckets, Hint, Histogram, Incompatible, Merged, joint_hint};
+use super::histogram_align::aligned;
 use super::math::{Sum, average};
 use std::collections::BTreeMap;
 use std::sync::Arc;

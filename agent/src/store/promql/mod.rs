@@ -9,6 +9,7 @@ mod error;
 mod eval;
 pub mod format;
 pub mod histogram;
+pub(crate) mod histogram_align;
 mod histogram_total;
 mod lex;
 mod math;

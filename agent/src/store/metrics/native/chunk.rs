@@ -6,7 +6,8 @@
 
 use super::super::bits::{Bits, Reader};
 use super::super::chunk::SAMPLES;
-use crate::store::promql::histogram::{Buckets, CUSTOM, Hint, Histogram, same_bounds};
+use crate::store::promql::histogram::{Buckets, CUSTOM, Hint, Histogram};
+use crate::store::promql::histogram_align::same_bounds;
 
 /// The zero bucket's width as clients have it.
 const USUAL_THRESHOLD: f64 = 2.938_735_877_055_719e-39;
@@ -42,7 +43,7 @@ impl Chunk {
         let mut bits = Bits::default();
         let whole = is_whole(h);
         bits.write_signed(i64::from(h.schema));
-        bits.write(hint_number(h.hint), 2);
+        bits.write(h.hint.number(), 2);
         bits.write(u64::from(whole), 1);
         if h.schema == CUSTOM {
             bits.write_number(h.custom.len() as u64);
@@ -179,7 +180,7 @@ impl Packed {
 pub(super) fn each(bytes: &[u8], count: u32, first: i64, mut f: impl FnMut(i64, Histogram)) -> Option<()> {
     let mut r = Reader::new(bytes);
     let mut h = Histogram { schema: i32::try_from(r.signed()).ok()?, ..Histogram::default() };
-    h.hint = hint(r.read(2));
+    h.hint = Hint::of(r.read(2));
     let whole = r.read(1) == 1;
     if h.schema == CUSTOM {
         let n = r.number();
@@ -306,23 +307,5 @@ impl Pace {
     /// Both sides learn the same, whatever damage they read.
     fn learn(&mut self, change: i64) {
         self.0 = self.0.wrapping_add(change.wrapping_mul(16).wrapping_sub(self.0) / 4);
-    }
-}
-
-fn hint_number(hint: Hint) -> u64 {
-    match hint {
-        Hint::Unknown => 0,
-        Hint::Reset => 1,
-        Hint::NotReset => 2,
-        Hint::Gauge => 3,
-    }
-}
-
-fn hint(number: u64) -> Hint {
-    match number {
-        1 => Hint::Reset,
-        2 => Hint::NotReset,
-        3 => Hint::Gauge,
-        _ => Hint::Unknown,
     }
 }

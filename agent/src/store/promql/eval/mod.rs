@@ -11,6 +11,7 @@ mod histogram_functions;
 mod info;
 mod labels;
 mod ranges;
+mod ranges_native;
 mod selector;
 mod set;
 mod slice;

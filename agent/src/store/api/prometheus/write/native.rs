@@ -79,7 +79,7 @@ pub(super) fn read(message: &[u8], most: usize) -> Result<(i64, Sent), Invalid> 
             11 => positive.span(field, most)?,
             12 => field.numbers(most, &mut positive.deltas)?,
             13 => field.reals(most, &mut positive.counts)?,
-            14 => h.hint = hint(field.number()?),
+            14 => h.hint = Hint::of(field.number()?),
             15 => time = field.whole()?,
             16 => field.reals(most, &mut custom)?,
             _ => {}
@@ -206,14 +206,5 @@ impl Side {
             }
         }
         Ok(out)
-    }
-}
-
-fn hint(number: u64) -> Hint {
-    match number {
-        1 => Hint::Reset,
-        2 => Hint::NotReset,
-        3 => Hint::Gauge,
-        _ => Hint::Unknown,
     }
 }
