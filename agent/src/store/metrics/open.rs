@@ -170,7 +170,7 @@ impl Inner {
 fn tell(what: &'static str, path: &Path, cut: u64, unknown: u64) {
     if cut > 0 {
         events::damaged(what, cut);
-        tracing::warn!(path = %path.display(), bytes = cut, "the tail of a log of samples was damaged and has been cut off");
+        tracing::warn!(path = %path.display(), bytes = cut, "the tail of the log of samples was damaged and has been cut off");
     }
     if unknown > 0 {
         events::damaged("samples", unknown);
